@@ -1,0 +1,6 @@
+"""`python -m stylize`, the same as `stylize`."""
+
+from .cli import command
+
+if __name__ == "__main__":
+    command(prog_name="stylize")

@@ -1,0 +1,215 @@
+"""The one command. It parses, builds `Options`, calls the API, and turns errors into exit codes.
+
+torch is not imported before the arguments and the pictures are known to be good.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from typing import Any
+
+import click
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from . import images, pyramid
+from .errors import OptionError, OutputError, StylizeError
+from .layers import LAYERS
+from .options import PRESETS, Options, flag
+from .progress import Bar, StopOnInterrupt
+
+INTERRUPTED = 130
+
+log = logging.getLogger("stylize")
+
+
+class _Command(click.Command):
+    """A command that ends every failure in one line on stderr and its exit code."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
+        debug = "--debug" in (sys.argv[1:] if args is None else args)
+        try:
+            code = super().main(args, *rest, **{**extra, "standalone_mode": False})
+        except StylizeError as error:
+            code = _fail(str(error), error.exit_code)
+        except click.ClickException as error:
+            code = _fail(f"{error.format_message()} (stylize --help tells more)", error.exit_code)
+        except click.Abort:
+            code = _fail("interrupted before there was a picture", INTERRUPTED)
+        except Exception as error:
+            code = _fail(f"a bug: {error!r}; please report it, with what --debug prints", 1)
+        else:
+            debug = False
+        if debug:
+            traceback.print_exc()
+        sys.exit(code)
+
+
+def _fail(message: str, code: int) -> int:
+    # One line, whatever the file is called.
+    click.echo(f"stylize: {message}".replace("\n", "\\n").replace("\r", "\\r"), err=True)
+    return code
+
+
+def _painting_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Every field of `Options` as a command line option, without a value of its own."""
+    for option in reversed(fields(Options)):
+        said = option.metadata
+        names = [flag(option.name)] + ([said["short"]] if said["short"] else [])
+        default = option.default
+        shown = said["shown"] or (f"{default:g}" if isinstance(default, float) else default)
+        function = click.option(
+            *names,
+            type=click.Choice(said["choices"]) if said["choices"] else str,
+            metavar=said["metavar"] or None,
+            # No default for click: what was not given stays None, and a preset can fill it.
+            help=f"{said['help']}  [default: {shown}]",
+        )(function)
+    return function
+
+
+def _list_layers(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo("\n".join(LAYERS))
+        context.exit()
+
+
+@click.command(
+    cls=_Command,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.argument("content", type=click.Path(allow_dash=True))
+@click.argument(
+    "styles", metavar="STYLE...", type=click.Path(allow_dash=True), nargs=-1, required=True
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True),
+    required=True,
+    help="Where the result goes: .png, .jpg, .webp, .tif or .avif; '-' is standard output.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    help="A set of options; those given beside it win. 'paper' is arXiv:1508.06576."
+    "  [default: none]",
+)
+@_painting_options
+@click.option(
+    "--list-layers",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_layers,
+    help="Print the names of VGG-19's layers and exit.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say what is being done.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="neural-stylize", message="%(prog)s %(version)s")
+def command(
+    content: str,
+    styles: tuple[str, ...],
+    output: str,
+    preset: str | None,
+    quiet: bool,
+    verbose: bool,
+    debug: bool,
+    **given: str | None,
+) -> int:
+    """Paint the photo CONTENT in the style of the painting STYLE.
+
+    '-' as CONTENT or STYLE reads a picture from standard input.
+
+    Exit codes: 0 done, 2 usage, 3 unreadable or unsuitable picture, 4 output cannot be written,
+    5 weights, 6 device or memory, 7 optimisation failed, 130 interrupted, 1 a bug.
+    """
+    options = Options.from_preset(preset, **{k: v for k, v in given.items() if v is not None})
+    options.shares(len(styles))
+    with _notes(quiet, verbose):
+        return _paint(content, styles, output, options, quiet)
+
+
+def _paint(
+    content: str, styles: tuple[str, ...], output: str, options: Options, quiet: bool
+) -> int:
+    _check_paths([content, *styles], output, options)
+    if output != "-" and os.path.lexists(output) and options.existing != "replace":
+        if options.existing == "fail":
+            raise OutputError(f"{output}: is there already (--existing fail)")
+        log.warning("%s: is there already, skipped", output)
+        return 0
+    if output != "-":
+        images.check_output(output)
+    photo, *paintings = [
+        images.load(sys.stdin.buffer if path == "-" else path) for path in (content, *styles)
+    ]
+    size = pyramid.result_size(photo.image.size, options.size)
+    format = options.format if output == "-" else images.format_of(output)
+    images.check_format(format, size)
+
+    from .stylizer import Step, Stylizer  # and with it, torch
+
+    with StopOnInterrupt() as stop:
+        with Bar(hidden=quiet) as bar, contextlib.redirect_stdout(sys.stderr):
+
+            def on_step(step: Step) -> bool:
+                bar(step)
+                return stop(step)
+
+            result = Stylizer(options)(photo, *paintings, on_step=on_step)
+        if output == "-":
+            _write_stdout(images.encode(result.image, format, options.jpeg_quality))
+        else:
+            result.save(output)
+    log.info("%s: %d x %d pixels in %.1f s", output, *result.image.size, result.seconds)
+    if result.complete:
+        return 0
+    log.warning("interrupted; %s holds the picture so far", output)
+    return INTERRUPTED
+
+
+def _check_paths(inputs: list[str], output: str, options: Options) -> None:
+    if inputs.count("-") > 1:
+        raise OptionError("only one picture can come from standard input")
+    if output == "-":
+        if sys.stdout.isatty():
+            raise OptionError("-o -: standard output is a terminal; pipe it, or name a file")
+        return
+    for path in [*inputs, options.init, options.weights]:
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samefile(path, output):
+                raise OptionError(f"-o {output}: is an input too; name another file")
+
+
+@contextlib.contextmanager
+def _notes(quiet: bool, verbose: bool) -> Iterator[None]:
+    """Show the library's log on stderr, and of Python's warnings nothing."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("stylize: %(message)s"))
+    log.addHandler(handler)
+    level = log.level
+    log.setLevel(logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING)
+    try:
+        with warnings.catch_warnings(), logging_redirect_tqdm([log]):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+def _write_stdout(data: bytes) -> None:
+    stdout = sys.stdout.buffer
+    try:
+        stdout.write(data)
+        stdout.flush()
+    except OSError as error:
+        # Python flushes once more as it ends, and would complain in words of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(f"standard output: cannot be written ({error.strerror})") from error

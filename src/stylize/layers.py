@@ -1,0 +1,62 @@
+"""The names of VGG-19's layers, and what a user may write for them. No torch."""
+
+from collections.abc import Sequence
+from math import isfinite
+
+from .errors import OptionError
+
+#: The activations that can be tapped, shallow to deep: relu1_1 ... relu5_4.
+LAYERS: tuple[str, ...] = tuple(
+    f"relu{block}_{conv}"
+    for block, convs in enumerate((2, 2, 4, 4, 4), start=1)
+    for conv in range(1, convs + 1)
+)
+
+
+def parse_layers(specs: str | Sequence[str], option: str) -> dict[str, float]:
+    """Read layer names with optional factors.
+
+    The paper's "conv4_2" is the activation after the ReLU, because Caffe's ReLU works in
+    place; so `conv4_2` and `relu4_2` name the same layer here.
+
+    Args:
+        specs: `"relu1_1,relu4_1:0.5"` or a sequence of such names.
+        option: the option's name, for messages.
+
+    Returns:
+        Factor by canonical name, shallow to deep. A factor multiplies the layer's weight
+        w_l = 1 / (active layers) and is 1 where none is written.
+
+    Raises:
+        OptionError: an unknown or repeated layer, or a factor that is not positive.
+    """
+    names = specs.split(",") if isinstance(specs, str) else specs
+    factors: dict[str, float] = {}
+    for spec in names:
+        written, colon, factor = spec.strip().partition(":")
+        name = written.strip().lower().replace("conv", "relu")
+        if name not in LAYERS:
+            raise OptionError(f"{option}: no layer {written!r} in VGG-19; --list-layers names them")
+        if name in factors:
+            raise OptionError(f"{option}: {name} is named twice")
+        try:
+            factors[name] = float(factor) if colon else 1.0
+        except ValueError:
+            factors[name] = 0.0
+        if not (isfinite(factors[name]) and factors[name] > 0):
+            raise OptionError(
+                f"{option}: {spec.strip()!r} needs a positive number after the colon,"
+                " as in relu4_1:0.5 (to drop a layer, leave it out)"
+            )
+    if not factors:
+        raise OptionError(f"{option}: name at least one layer")
+    return {name: factors[name] for name in LAYERS if name in factors}
+
+
+def smallest_side(layers: Sequence[str]) -> int:
+    """The shortest side, in pixels, at which the deepest of `layers` has one position left.
+
+    Each pooling halves the sides, so relu5_1, behind four of them, needs 16 pixels.
+    """
+    deepest_block = max(int(name[4]) for name in layers)
+    return 1 << (deepest_block - 1)

@@ -1,0 +1,176 @@
+"""The optimisation over the pixels of one picture at one size: a guarded L-BFGS, and Adam.
+
+Both are generators that yield after every evaluation of the network (a forward and a backward
+pass, where all of the time goes), so that whoever drives them sees, counts and stops them.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from .errors import OptimizationError
+from .losses import Losses, Objective
+
+GREY_LEVEL = 1 / 255
+
+#: L-BFGS: pairs kept. More gained nothing, and each costs six floats a pixel.
+HISTORY = 20
+#: The first step, along the bare gradient, moves no value by more than this.
+FIRST_STEP = 10 * GREY_LEVEL
+#: Nor does any later one: a full step can otherwise land where every ReLU is dead, the
+#: gradient zero and the loss constant for ever.
+LONGEST_STEP = 30 * GREY_LEVEL
+#: Sufficient decrease (Nocedal & Wright, eq. 3.6a), and what a step that fails it is cut to.
+DECREASE, SHRINK = 1e-4, 0.35
+#: Steps along one direction before the memory is doubted, and without memory before giving up.
+TRIALS = 6
+#: Adam's learning rate.
+ADAM_RATE = 5 * GREY_LEVEL
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation found.
+
+    Attributes:
+        image: the best picture so far, 1 x 3 x H x W. Not overwritten later.
+        losses: that picture's.
+    """
+
+    image: Tensor
+    losses: Losses
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A picture with its loss (L_total / unit) and the gradient of that."""
+
+    image: Tensor
+    losses: Losses
+    loss: float
+    gradient: Tensor
+
+    def finite(self) -> bool:
+        return isfinite(self.loss) and bool(self.gradient.isfinite().all())
+
+
+_Evaluate = Callable[[Tensor], _Point]
+
+
+def minimize(
+    objective: Objective, image: Tensor, iterations: int, optimizer: str = "lbfgs"
+) -> Iterator[Evaluation]:
+    """Minimise the objective over the pixels of `image`.
+
+    Args:
+        objective: callable on 1 x 3 x H x W.
+        image: the start; left as it is.
+        iterations: evaluations of the network at most. A trial step that is turned down
+            counts too, because it costs as much.
+        optimizer: `"lbfgs"` or `"adam"`.
+
+    Yields:
+        One `Evaluation` per evaluation of the network. Ends early where no step lowers
+        the loss any more: a minimum, as far as float32 can tell.
+
+    Raises:
+        OptimizationError: the loss of the start is not a finite number.
+    """
+
+    def evaluate(at: Tensor) -> _Point:
+        at = at.detach().requires_grad_()
+        terms = objective(at)
+        (gradient,) = torch.autograd.grad(terms["total"], at)
+        losses = objective.losses(terms)
+        return _Point(at.detach(), losses, losses.total / objective.unit, gradient)
+
+    method = {"lbfgs": _lbfgs, "adam": _adam}[optimizer]
+    best: _Point | None = None
+    for point in islice(method(evaluate, image), iterations):
+        if best is None:
+            if not point.finite():
+                raise OptimizationError(
+                    "the loss of the first picture is not a finite number;"
+                    " lower --content-weight, --style-weight or the layers' factors"
+                )
+            best = point
+        if point.loss < best.loss and point.finite():
+            best = point
+        yield Evaluation(best.image, best.losses)
+
+
+def _lbfgs(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
+    """L-BFGS (Nocedal & Wright, algorithms 7.4 and 7.5) with guards, one yield per evaluation.
+
+    Against torch.optim.LBFGS: no step is so long that it kills the ReLUs, none is taken that
+    does not lower the loss, and a direction that leads nowhere costs the memory, not the run.
+    """
+    here = evaluate(start)
+    yield here
+    memory: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=HISTORY)
+    while True:
+        direction = _two_loop(here.gradient, memory)
+        slope = _dot(here.gradient, direction)
+        if not slope < 0:  # not a descent, or not a number
+            memory.clear()
+            direction = -here.gradient
+            slope = _dot(here.gradient, direction)
+        reach = direction.abs().max().item()
+        if not slope < 0 or not isfinite(reach):
+            return  # the gradient is zero: a minimum, or a picture that nothing can move
+        step = min(1.0, LONGEST_STEP / reach) if memory else FIRST_STEP / reach
+        for _ in range(TRIALS):
+            there = evaluate(here.image + step * direction)
+            yield there
+            if there.finite() and there.loss <= here.loss + DECREASE * step * slope:
+                break
+            step *= SHRINK
+        else:
+            if not memory:
+                return  # not even the gradient leads down: the end of float32's resolution
+            memory.clear()
+            continue
+        moved, turned = there.image - here.image, there.gradient - here.gradient
+        curvature = _dot(moved, turned)
+        # A pair without positive curvature would make later directions ascend.
+        if curvature > 1e-10 * _dot(turned, turned):
+            memory.append((moved, turned, curvature))
+        here = there
+
+
+def _two_loop(gradient: Tensor, memory: deque[tuple[Tensor, Tensor, float]]) -> Tensor:
+    """The direction -H g, H being the inverse Hessian that the remembered pairs suggest."""
+    direction = -gradient
+    shares: list[float] = []
+    for moved, turned, curvature in reversed(memory):
+        share = _dot(moved, direction) / curvature
+        shares.append(share)
+        direction = direction - share * turned
+    if memory:
+        _, turned, curvature = memory[-1]
+        direction = direction * (curvature / _dot(turned, turned))
+    for (moved, turned, curvature), share in zip(memory, reversed(shares), strict=True):
+        direction = direction + (share - _dot(turned, direction) / curvature) * moved
+    return direction
+
+
+def _adam(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
+    """Adam (arXiv:1412.6980) at a fixed rate: no line search, so the loss may rise in between."""
+    image = start.clone().requires_grad_()
+    adam = torch.optim.Adam([image], lr=ADAM_RATE)
+    while True:
+        point = evaluate(image.clone())
+        yield point
+        if not point.finite():
+            return
+        image.grad = point.gradient
+        adam.step()
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return torch.dot(a.flatten(), b.flatten()).item()

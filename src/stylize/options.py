@@ -1,0 +1,305 @@
+"""`Options`: the only home of every default, range check and help sentence. No torch.
+
+The command line, the Python API, the README's table and the tests all read it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from math import inf, isfinite
+from typing import Any
+
+from .errors import OptionError
+from .layers import parse_layers
+
+#: The longer side under `--size auto`, where the photo has that many pixels.
+AUTO_SIZE = 512
+#: Suffixes that can be written, by the name of their format.
+FORMATS: dict[str, tuple[str, ...]] = {
+    "png": (".png",),
+    "jpeg": (".jpg", ".jpeg"),
+    "webp": (".webp",),
+    "tiff": (".tif", ".tiff"),
+    "avif": (".avif",),
+}
+
+#: Sets of options by name; whatever is given beside the preset wins.
+PRESETS: dict[str, dict[str, Any]] = {
+    # arXiv:1508.06576: one scale, alpha/beta = 1e-3, and as long as it takes. All else that
+    # the paper says (noise, average pooling, L-BFGS, its layers) is the default already.
+    "paper": {"content_weight": 1.0, "style_weight": 1000.0, "scales": 1, "iterations": 500},
+}
+
+# A check takes what was given and the option's name, and returns the value in its own type.
+_Check = Callable[[Any, str], Any]
+
+
+def _number(low: float, high: float = inf) -> _Check:
+    def check(value: Any, option: str) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise OptionError(f"{option}: {value!r} is not a number") from None
+        if not (isfinite(number) and low <= number <= high):
+            limits = f"at least {low:g}" if high == inf else f"from {low:g} to {high:g}"
+            raise OptionError(f"{option}: {value} is out of range; give a number {limits}")
+        return number
+
+    return check
+
+
+def _integer(low: int, high: int, *words: str) -> _Check:
+    """A whole number from `low` to `high`, or one of `words`."""
+
+    def check(value: Any, option: str) -> int | str:
+        if value in words:
+            return str(value)
+        wanted = " or ".join([f"a whole number from {low} to {high}", *words])
+        try:
+            number = int(value)
+        except (TypeError, ValueError, OverflowError):
+            number = low - 1
+        cut = isinstance(value, float) and value != number
+        if cut or not low <= number <= high:
+            raise OptionError(f"{option}: {value!r} will not do; give {wanted}")
+        return number
+
+    return check
+
+
+def _choice(*words: str) -> _Check:
+    def check(value: Any, option: str) -> str:
+        if value not in words:
+            raise OptionError(f"{option}: {value!r} will not do; give {' or '.join(words)}")
+        return str(value)
+
+    return check
+
+
+def _layers(value: Any, option: str) -> str:
+    factors = parse_layers(value, option)
+    return ",".join(name if f == 1 else f"{name}:{f!r}" for name, f in factors.items())
+
+
+def _blend(value: Any, option: str) -> str | None:
+    if value is None:
+        return None
+    if value == "equal":
+        return "equal"
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        shares = [float(part) for part in parts]
+    except (TypeError, ValueError):
+        shares = []
+    if not shares or not all(isfinite(s) and s >= 0 for s in shares) or not 0 < sum(shares) < inf:
+        raise OptionError(f"{option}: {value!r} will not do; give equal, or shares as in 0.7,0.3")
+    return ",".join(map(repr, shares))
+
+
+def _device(value: Any, option: str) -> str:
+    kind, _, index = str(value).partition(":")
+    if str(value) in ("auto", "cpu", "cuda", "mps") or (kind == "cuda" and index.isdecimal()):
+        return str(value)
+    raise OptionError(f"{option}: {value!r} will not do; give auto, cpu, cuda, cuda:N or mps")
+
+
+def _text(value: Any, option: str) -> str:
+    if not str(value):
+        raise OptionError(f"{option}: is empty")
+    return str(value)
+
+
+def _option(
+    default: Any,
+    check: _Check,
+    help: str,
+    *,
+    metavar: str = "",
+    short: str = "",
+    shown: str = "",
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A dataclass field with what `--help` and the README say of it.
+
+    `shown` is how the default reads where its value does not speak for itself.
+    """
+    return field(
+        default=default,
+        metadata=dict(
+            check=check, help=help, metavar=metavar, short=short, shown=shown, choices=choices
+        ),
+    )
+
+
+def _option_of(default: str, choices: tuple[str, ...], help: str) -> Any:
+    return _option(default, _choice(*choices), help, choices=choices)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to paint, and how to write the result. `stylize --help` says the same in full.
+
+    Values may be given as they would be typed: `Options(size="300") == Options(size=300)`.
+
+    Raises:
+        OptionError: a value is out of range; the message names the option.
+    """
+
+    size: int | str = _option(
+        "auto",
+        _integer(16, 65536, "auto", "original"),
+        "Longer side of the result in pixels, or 'original' for the photo's own.",
+        metavar="PIXELS",
+        short="-s",
+        shown=f"{AUTO_SIZE}, or the photo's own if smaller",
+    )
+    iterations: int = _option(
+        300,
+        _integer(1, 10**9),
+        "Evaluations of the network in all, shared out over the scales.",
+        metavar="N",
+        short="-n",
+    )
+    content_weight: float = _option(
+        1.0,
+        _number(0),
+        "Alpha, the weight of the photo's content; 0 paints pure texture.",
+        metavar="ALPHA",
+    )
+    style_weight: float = _option(
+        2000.0,
+        _number(0),
+        "Beta, the weight of the painting's style; 0 rebuilds the photo from its features.",
+        metavar="BETA",
+    )
+    content_layers: str = _option(
+        "relu4_2",
+        _layers,
+        "Layers that hold the content; relu4_2 is the paper's conv4_2, and"
+        " relu3_1,relu4_2:0.5 gives the second half its weight.",
+        metavar="LAYERS",
+    )
+    style_layers: str = _option(
+        "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
+        _layers,
+        "Layers whose Gram matrices hold the style, written likewise.",
+        metavar="LAYERS",
+    )
+    blend: str | None = _option(
+        None,
+        _blend,
+        "How several STYLEs mix: 'equal', or a share for each, as in 0.7,0.3.",
+        metavar="SHARES",
+        shown="several STYLEs are refused",
+    )
+    style_scale: float = _option(
+        1.0,
+        _number(0.1, 10),
+        "Size of the strokes: 1 shows the network the painting at the area of the result,"
+        " 0.5 at half the side (finer strokes), 2 at twice (larger).",
+        metavar="FACTOR",
+    )
+    tv_weight: float = _option(
+        0.0,
+        _number(0),
+        "Weight of the total variation, which smooths; not in the paper.",
+        metavar="WEIGHT",
+    )
+    pooling: str = _option_of(
+        "avg", ("avg", "max"), "Average pooling, as in the paper, or VGG-19's own max pooling."
+    )
+    optimizer: str = _option_of("lbfgs", ("lbfgs", "adam"), "What moves the pixels.")
+    init: str = _option(
+        "noise",
+        _text,
+        "Where the optimisation starts: 'noise', 'content', 'style', or a picture's PATH.",
+        metavar="START",
+    )
+    scales: int | str = _option(
+        "auto",
+        _integer(1, 16, "auto"),
+        "Paint at N sizes, coarse to fine, each twice the one before; 1 paints at the full size"
+        " alone, as the paper does, and 'auto' begins near 128 pixels.",
+        metavar="N",
+    )
+    seed: int = _option(0, _integer(0, 2**63 - 1), "Number that the noise grows from.", metavar="N")
+    device: str = _option(
+        "auto",
+        _device,
+        "Where to compute: cpu, cuda, cuda:N or mps; 'auto' takes CUDA, then MPS, then the CPU.",
+        metavar="DEVICE",
+    )
+    threads: int = _option(
+        0, _integer(0, 4096), "Processor threads; 0 leaves it to torch.", metavar="N"
+    )
+    weights: str = _option(
+        "auto",
+        _text,
+        "Weights of VGG-19: 'oxford' (the original, embedded; also 'auto'), 'torchvision'"
+        " (downloaded once, 548 MB), or the PATH of a .pth or .safetensors file.",
+        metavar="WEIGHTS",
+    )
+    existing: str = _option_of(
+        "replace", ("replace", "skip", "fail"), "What to do when OUTPUT is there already."
+    )
+    jpeg_quality: int = _option(
+        95, _integer(1, 100), "Quality of a JPEG, WebP or AVIF, 1 to 100.", metavar="Q"
+    )
+    format: str = _option_of(
+        "png", tuple(FORMATS), "Format of a picture written to standard output."
+    )
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value = option.metadata["check"](getattr(self, option.name), flag(option.name))
+            object.__setattr__(self, option.name, value)
+        if self.content_weight == self.style_weight == 0:
+            raise OptionError("--content-weight and --style-weight are both 0: nothing to paint")
+
+    @classmethod
+    def from_preset(cls, preset: str | None = None, **given: Any) -> "Options":
+        """The preset's options, overruled by those given.
+
+        Args:
+            preset: a name out of `PRESETS`, or None for the defaults alone.
+            **given: options by field name.
+
+        Raises:
+            OptionError: no such preset or option, or a value out of range.
+        """
+        if preset is not None and preset not in PRESETS:
+            raise OptionError(f"--preset: no preset {preset!r}; give {' or '.join(PRESETS)}")
+        return cls(**(PRESETS[preset] if preset else {})).but(**given)
+
+    def but(self, **changes: Any) -> "Options":
+        """The same options with some of them changed.
+
+        Raises:
+            OptionError: no such option, or a value out of range.
+        """
+        unknown = changes.keys() - {option.name for option in fields(self)}
+        if unknown:
+            raise OptionError(f"no such option: {', '.join(sorted(unknown))}")
+        return replace(self, **changes)
+
+    def shares(self, styles: int) -> list[float]:
+        """Each style's share of the blend; they add up to 1.
+
+        Raises:
+            OptionError: several styles without `blend`, or not as many shares as styles.
+        """
+        if self.blend is None and styles > 1:
+            raise OptionError(
+                f"{styles} STYLEs given: add --blend equal (or shares, as in --blend 0.7,0.3) to"
+                " mix them in one picture, or run the command once for each"
+            )
+        if self.blend is None or self.blend == "equal":
+            return [1 / styles] * styles
+        shares = [float(share) for share in self.blend.split(",")]
+        if len(shares) != styles:
+            raise OptionError(f"--blend: {len(shares)} shares for {styles} STYLEs; give one each")
+        return [share / sum(shares) for share in shares]
+
+
+def flag(name: str) -> str:
+    """An option's name as it is typed: `content_weight` is `--content-weight`."""
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,92 @@
+"""What watches a run: the bar, and Ctrl-C. Both are callbacks on `Step`."""
+
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+    from .stylizer import Step
+
+log = logging.getLogger(__name__)
+
+
+class Bar:
+    """A tqdm bar on stderr: size, iteration, losses, and the time left for the whole run.
+
+    It counts pixels evaluated, not iterations: an iteration at the finest size takes many times
+    as long as one at the coarsest, and the time left would be off by as much.
+
+    Args:
+        hidden: show nothing. Nothing is shown either where stderr is no terminal.
+    """
+
+    def __init__(self, hidden: bool = False) -> None:
+        self.hidden = hidden or not sys.stderr.isatty()
+        self.bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, step: "Step") -> None:
+        """Show a step."""
+        total = sum(scale.work for scale in step.scales)
+        done = total - step.work_left
+        if self.bar is None:
+            self.bar = tqdm(
+                total=total,
+                initial=done,  # the first evaluation's time has passed before the clock starts
+                disable=self.hidden,
+                file=sys.stderr,
+                bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
+                dynamic_ncols=True,
+            )
+        self.bar.set_description_str(
+            f"{step.scale.width}x{step.scale.height} {step.iteration}/{step.iterations}",
+            refresh=False,
+        )
+        losses = step.losses
+        self.bar.set_postfix_str(f"content {losses.content:.3g}, style {losses.style:.3g}", False)
+        self.bar.update(done - self.bar.n)
+
+
+class StopOnInterrupt:
+    """Lets the first Ctrl-C end the run after the evaluation under way, and its picture be kept.
+
+    The second leaves at once, as does the first while there is no picture yet.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> "StopOnInterrupt":
+        self.before = signal.getsignal(signal.SIGINT)
+        return self
+
+    def __exit__(
+        self,
+        kind: "type[BaseException] | None",
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> None:
+        signal.signal(signal.SIGINT, self.before)
+
+    def __call__(self, step: "Step") -> bool:
+        """Whether the run should end."""
+        if step.iteration == 1:
+            signal.signal(signal.SIGINT, self._interrupted)
+        return self.asked
+
+    def _interrupted(self, number: int, frame: "FrameType | None") -> None:
+        self.asked = True
+        # The system's own handler ends the process even in the midst of a convolution.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        log.warning("stopping; Ctrl-C again leaves at once, without a picture")

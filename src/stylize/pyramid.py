@@ -1,0 +1,102 @@
+"""How large the result is, and the way there: sizes from coarse to fine. No torch."""
+
+from dataclasses import dataclass
+
+from .errors import PictureError
+from .options import AUTO_SIZE
+
+#: Longer side, roughly, of the coarsest picture under `--scales auto`: relu5_1 sees most of it
+#: at once, so that the large forms of the painting find their places.
+COARSEST = 128
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size on the way.
+
+    Attributes:
+        width, height: in pixels.
+        iterations: evaluations of the network at this size.
+    """
+
+    width: int
+    height: int
+    iterations: int
+
+    @property
+    def work(self) -> int:
+        """What this scale costs, in pixels evaluated: an evaluation's time is proportional."""
+        return self.width * self.height * self.iterations
+
+
+def result_size(content: tuple[int, int], size: int | str) -> tuple[int, int]:
+    """Width and height of the result.
+
+    Args:
+        content: width and height of the photo, whose proportions are kept.
+        size: of the longer side; `"original"` for the photo's own, `"auto"` for `AUTO_SIZE`
+            or the photo's own, whichever is smaller.
+    """
+    longer = max(content)
+    if size == "original":
+        return content
+    target = min(AUTO_SIZE, longer) if size == "auto" else int(size)
+    return resized(content, target / longer)
+
+
+def resized(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Width and height times `factor`, in whole pixels, at least one."""
+    width, height = size
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def check_smallest(size: tuple[int, int], smallest: int, name: str) -> None:
+    """See that a picture is large enough for the layers in use.
+
+    Raises:
+        PictureError: its shorter side has less than `smallest` pixels.
+    """
+    if min(size) < smallest:
+        raise PictureError(
+            f"{name}: {size[0]} x {size[1]} pixels, but the layers in use need at least"
+            f" {smallest} a side; give a larger picture or --size, or shallower layers"
+        )
+
+
+def style_size(
+    painting: tuple[int, int], result: tuple[int, int], style_scale: float, smallest: int
+) -> tuple[int, int]:
+    """Width and height at which the network is shown the painting.
+
+    Args:
+        painting: its own width and height; the proportions are kept.
+        result: width and height of the picture at this scale.
+        style_scale: 1 gives the painting the area of the result, 2 twice the sides.
+        smallest: no side gets shorter than this, however long and thin the painting is.
+    """
+    area = (result[0] * result[1]) / (painting[0] * painting[1])
+    return resized(painting, max(style_scale * area**0.5, smallest / min(painting)))
+
+
+def plan(size: tuple[int, int], iterations: int, scales: int | str, smallest: int) -> list[Scale]:
+    """Sizes from coarse to fine, each twice the one before, ending at `size`.
+
+    Args:
+        size: width and height of the result, in pixels.
+        iterations: in all. Each scale gets the same share, the coarsest the remainder too,
+            because iterations are cheapest there.
+        scales: how many, or `"auto"`: down to a longer side near `COARSEST`. Fewer are taken
+            where there are not as many iterations.
+        smallest: fewer are taken too where a side would have less than this many pixels.
+    """
+    sizes = [size]
+    while len(sizes) < min(iterations, 16 if scales == "auto" else int(scales)):
+        coarser = resized(size, 0.5 ** len(sizes))
+        if min(coarser) < smallest or (scales == "auto" and max(coarser) < 0.75 * COARSEST):
+            break
+        sizes.insert(0, coarser)
+    share, rest = divmod(iterations, len(sizes))
+    return [
+        Scale(*size, iterations=share + (rest if place == 0 else 0))
+        for place, size in enumerate(sizes)
+    ]

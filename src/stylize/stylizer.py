@@ -1,0 +1,333 @@
+"""Pictures in, `Result` out: the only module that knows network, objective and optimisation."""
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from . import images, pyramid, weights
+from .errors import DeviceError, OptionError
+from .images import Picture, Source
+from .layers import parse_layers, smallest_side
+from .losses import Losses, Objective, Targets, mean_gram
+from .minimize import minimize
+from .options import Options, flag
+from .pyramid import Scale
+from .vgg import Vgg19
+
+log = logging.getLogger(__name__)
+
+#: Deviation of the white noise about mid grey. The paper's start is white noise of no stated
+#: amplitude; strong noise is still seen as grain in the result, because the network, blurring
+#: from its first pooling on, is nearly blind to it.
+NOISE = 0.1
+
+
+@dataclass(frozen=True)
+class Step:
+    """The state of a run after one evaluation of the network.
+
+    Attributes:
+        iteration: 1 to `iterations`, over all scales.
+        iterations: planned in all.
+        scale: the size being painted.
+        scales: all of them, coarse to fine.
+        losses: of the best picture so far at this scale.
+        image: that picture, 1 x 3 x H x W in [0, 1] or a little beyond, on the run's device.
+    """
+
+    iteration: int
+    iterations: int
+    scale: Scale
+    scales: tuple[Scale, ...]
+    losses: Losses
+    image: Tensor
+
+    @property
+    def work_left(self) -> int:
+        """Pixels still to be evaluated if no scale ends early; proportional to the time left."""
+        place = self.scales.index(self.scale)
+        until = sum(scale.iterations for scale in self.scales[: place + 1])
+        here = (until - self.iteration) * self.scale.width * self.scale.height
+        return here + sum(scale.work for scale in self.scales[place + 1 :])
+
+
+#: Sees every step; a true return value ends the run after it.
+OnStep = Callable[[Step], object]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A painted picture.
+
+    Attributes:
+        image: PIL image of mode RGB.
+        losses: of the best picture so far, after each evaluation of the network.
+        options: what it was painted with.
+        seconds: wall time of the run.
+        complete: False where the run was stopped before its end.
+    """
+
+    image: Image.Image
+    losses: tuple[Losses, ...]
+    options: Options
+    seconds: float
+    complete: bool
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture, whole or not at all, in the format of the path's suffix.
+
+        Raises:
+            OutputError: unknown suffix, or the file cannot be written.
+        """
+        images.check_output(path, self.image.size)
+        images.save(self.image, path, self.options.jpeg_quality)
+
+
+def stylize(
+    content: Source,
+    *styles: Source,
+    preset: str | None = None,
+    on_step: OnStep | None = None,
+    **options: Any,
+) -> Result:
+    """Paint a photo in the style of a painting.
+
+    Args:
+        content: the photo: a path, an open binary file, a PIL image or an array.
+        *styles: the painting; several are mixed as the option `blend` says.
+        preset: a named set of options.
+        on_step: called with a `Step` after each evaluation; a true return value ends the run.
+        **options: fields of `Options`, as in `size=512`; they overrule the preset.
+
+    Raises:
+        StylizeError: one of its children, which names the file or option at fault.
+    """
+    return Stylizer(preset=preset, **options)(content, *styles, on_step=on_step)
+
+
+class Stylizer:
+    """The network, kept for many pictures.
+
+    Args:
+        options: how to paint. Instead, or to overrule some of them:
+        preset: a named set of options.
+        **given: fields of `Options`.
+
+    Raises:
+        OptionError: a value is out of range.
+        WeightsError: the weights cannot be had.
+        DeviceError: there is no such device.
+    """
+
+    #: What the network is made from, and so cannot change from picture to picture.
+    FIXED = ("weights", "pooling", "device")
+
+    def __init__(
+        self, options: Options | None = None, *, preset: str | None = None, **given: Any
+    ) -> None:
+        if options is None:
+            self.options = Options.from_preset(preset, **given)
+        elif preset is None:
+            self.options = options.but(**given)
+        else:
+            raise OptionError("give either options or a preset, not both")
+        self.device = _device(self.options.device)
+        with _memory_told("the network"):
+            vgg = Vgg19(weights.load(self.options.weights), self.options.pooling)
+            self.vgg = vgg.to(self.device)
+        log.info("VGG-19 (%s weights) on %s", self.options.weights, self.device)
+
+    def __call__(
+        self, content: Source, *styles: Source, on_step: OnStep | None = None, **changes: Any
+    ) -> Result:
+        """Paint one picture.
+
+        Args:
+            content: the photo, as in `stylize`.
+            *styles: the painting, or several.
+            on_step: sees every `Step`; a true return value ends the run.
+            **changes: fields of `Options` that differ for this picture; not those in `FIXED`.
+
+        Raises:
+            StylizeError: one of its children.
+        """
+        started = time.perf_counter()
+        options = self.options.but(**changes)
+        for name in self.FIXED:
+            if getattr(options, name) != getattr(self.options, name):
+                raise OptionError(f"{name}: is fixed for a Stylizer; make another one")
+        job = _Job.prepare(options, content, styles)
+        history: list[Losses] = []
+        complete = True
+        with _memory_told(f"a result of {job.size[0]} x {job.size[1]} pixels"), _threads(options):
+            for step in self._steps(job):
+                history.append(step.losses)
+                if on_step is not None and on_step(step):
+                    complete = step.iteration == step.iterations
+                    break
+            image = images.to_image(step.image)
+        return Result(image, tuple(history), options, time.perf_counter() - started, complete)
+
+    def _steps(self, job: "_Job") -> Iterator[Step]:
+        """Every evaluation of a run, coarse to fine."""
+        image: Tensor | None = None
+        planned = 0
+        for scale in job.scales:
+            size = (scale.width, scale.height)
+            objective = self._objective(job, size)
+            if image is None:
+                image = self._start(job, size)
+            else:
+                image = interpolate(image, size[::-1], mode="bicubic", align_corners=False)
+            evaluations = minimize(objective, image, scale.iterations, job.options.optimizer)
+            for iteration, evaluation in enumerate(evaluations, start=planned + 1):
+                image = evaluation.image
+                total = job.options.iterations
+                yield Step(iteration, total, scale, job.scales, evaluation.losses, image)
+            planned += scale.iterations
+
+    @torch.no_grad()
+    def _objective(self, job: "_Job", size: tuple[int, int]) -> Objective:
+        """What to minimise at one size: the photo's features, the blend of the Gram matrices."""
+        grams: dict[str, Tensor] = {}
+        for painting, share in zip(job.paintings, job.shares, strict=True):
+            shown = pyramid.style_size(
+                painting.image.size, size, job.options.style_scale, job.smallest
+            )
+            features = self.vgg(self._tensor(painting.image, shown), job.style_layers)
+            for layer, maps in features.items():
+                grams[layer] = grams.get(layer, 0) + share * mean_gram(maps)
+        content = self.vgg(self._tensor(job.content.image, size), job.content_layers)
+        return Objective(
+            self.vgg,
+            Targets(content, grams),
+            content_layers=job.content_layers,
+            style_layers=job.style_layers,
+            alpha=job.options.content_weight,
+            beta=job.options.style_weight,
+            tv_weight=job.options.tv_weight,
+        )
+
+    def _start(self, job: "_Job", size: tuple[int, int]) -> Tensor:
+        if job.start is not None:
+            return self._tensor(ImageOps.fit(job.start, size, Image.Resampling.LANCZOS), size)
+        # Drawn on the CPU, so that a seed means the same noise on every device.
+        generator = torch.Generator().manual_seed(job.options.seed)
+        noise = torch.randn(1, 3, size[1], size[0], generator=generator)
+        return (0.5 + NOISE * noise).to(self.device)
+
+    def _tensor(self, image: Image.Image, size: tuple[int, int]) -> Tensor:
+        return images.to_tensor(image, size).to(self.device)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One picture to paint: everything read and checked, nothing computed.
+
+    `start` is None for noise. Layers are those in use: a term of weight 0 has none.
+    """
+
+    options: Options
+    content: Picture
+    paintings: tuple[Picture, ...]
+    shares: tuple[float, ...]
+    start: Image.Image | None
+    content_layers: dict[str, float]
+    style_layers: dict[str, float]
+    smallest: int
+    size: tuple[int, int]
+    scales: tuple[Scale, ...]
+
+    @classmethod
+    def prepare(cls, options: Options, content: Source, styles: Sequence[Source]) -> "_Job":
+        if not styles:
+            raise OptionError("give at least one style picture")
+        shares = options.shares(len(styles))
+        photo = images.load(content, "content")
+        paintings = [images.load(style, "style") for style in styles]
+        layers = {
+            name: parse_layers(getattr(options, f"{name}_layers"), flag(f"{name}_layers"))
+            if getattr(options, f"{name}_weight")
+            else {}
+            for name in ("content", "style")
+        }
+        smallest = smallest_side([*layers["content"], *layers["style"]])
+        size = pyramid.result_size(photo.image.size, options.size)
+        for picture in (photo, *paintings):
+            pyramid.check_smallest(picture.image.size, smallest, picture.name)
+        pyramid.check_smallest(size, smallest, f"{photo.name}, resized")
+        starts = {"noise": None, "content": photo.image, "style": paintings[0].image}
+        return cls(
+            options=options,
+            content=photo,
+            paintings=tuple(paintings),
+            shares=tuple(shares),
+            start=starts[init] if (init := options.init) in starts else images.load(init).image,
+            content_layers=layers["content"],
+            style_layers=layers["style"],
+            smallest=smallest,
+            size=size,
+            scales=tuple(pyramid.plan(size, options.iterations, options.scales, smallest)),
+        )
+
+
+def _device(wanted: str) -> torch.device:
+    """The device asked for, or the best there is.
+
+    Raises:
+        DeviceError: it is not there.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of a missing driver when merely asked
+        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = torch.backends.mps.is_available()
+    if wanted == "auto":
+        return torch.device("cuda" if gpus else "mps" if mps else "cpu")
+    device = torch.device(wanted)
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        raise DeviceError(f"--device {wanted}: torch sees {gpus} CUDA devices here; try cpu")
+    if device.type == "mps" and not mps:
+        raise DeviceError(f"--device {wanted}: torch sees no Apple GPU here; try cpu")
+    return device
+
+
+@contextmanager
+def _memory_told(what: str) -> Iterator[None]:
+    """Turn the several ways in which memory runs out into one error.
+
+    Raises:
+        DeviceError: it did.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # CUDA has a class for it; the CPU's allocator and MPS only have words.
+        words = ("out of memory", "not enough memory", "can't allocate memory")
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not any(
+            word in str(error) for word in words
+        ):
+            raise
+        raise DeviceError(f"not enough memory for {what}; give a smaller --size") from error
+
+
+@contextmanager
+def _threads(options: Options) -> Iterator[None]:
+    """Use as many threads as asked for, and put torch's own number back."""
+    before = torch.get_num_threads()
+    # Set even when unchanged: from then on MKL keeps to that number instead of choosing by the
+    # load of the machine, and the same run gives the same bits.
+    torch.set_num_threads(options.threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
