@@ -182,9 +182,15 @@ def _check_paths(inputs: list[str], output: str, options: Options) -> None:
             raise OptionError("-o -: standard output is a terminal; pipe it, or name a file")
         return
     for path in [*inputs, options.init, options.weights]:
-        with contextlib.suppress(OSError, ValueError):
-            if os.path.samefile(path, output):
-                raise OptionError(f"-o {output}: is an input too; name another file")
+        if _same_file(path, output):
+            raise OptionError(f"-o {output}: is an input too; name another file")
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)  # through links of both kinds
+    except (OSError, ValueError):  # one of them is not there, or no path at all
+        return False
 
 
 @contextlib.contextmanager

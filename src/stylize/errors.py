@@ -13,7 +13,7 @@ class StylizeError(Exception):
     exit_code = 1
 
 
-class OptionError(StylizeError, ValueError):
+class OptionError(StylizeError):
     """An option is out of range, or two options contradict each other."""
 
     exit_code = 2

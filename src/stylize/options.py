@@ -153,7 +153,7 @@ class Options:
         shown=f"{AUTO_SIZE}, or the photo's own if smaller",
     )
     iterations: int = _option(
-        300,
+        200,
         _integer(1, 10**9),
         "Evaluations of the network in all, shared out over the scales.",
         metavar="N",
@@ -166,7 +166,7 @@ class Options:
         metavar="ALPHA",
     )
     style_weight: float = _option(
-        2000.0,
+        3000.0,
         _number(0),
         "Beta, the weight of the painting's style; 0 rebuilds the photo from its features.",
         metavar="BETA",
