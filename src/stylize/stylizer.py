@@ -175,7 +175,8 @@ class Stylizer:
                 if on_step is not None and on_step(step):
                     complete = step.iteration == step.iterations
                     break
-            image = images.to_image(step.image)
+            # A run stopped at a coarse scale still gives a picture of the size asked for.
+            image = images.to_image(_enlarged(step.image, job.size))
         return Result(image, tuple(history), options, time.perf_counter() - started, complete)
 
     def _steps(self, job: "_Job") -> Iterator[Step]:
@@ -185,10 +186,7 @@ class Stylizer:
         for scale in job.scales:
             size = (scale.width, scale.height)
             objective = self._objective(job, size)
-            if image is None:
-                image = self._start(job, size)
-            else:
-                image = interpolate(image, size[::-1], mode="bicubic", align_corners=False)
+            image = self._start(job, size) if image is None else _enlarged(image, size)
             evaluations = minimize(objective, image, scale.iterations, job.options.optimizer)
             for iteration, evaluation in enumerate(evaluations, start=planned + 1):
                 image = evaluation.image
@@ -279,6 +277,14 @@ class _Job:
             size=size,
             scales=tuple(pyramid.plan(size, options.iterations, options.scales, smallest)),
         )
+
+
+def _enlarged(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """A 1 x 3 x H x W picture at another (width, height)."""
+    height, width = image.shape[2:]
+    if (width, height) == size:
+        return image
+    return interpolate(image, size[::-1], mode="bicubic", align_corners=False)
 
 
 def _device(wanted: str) -> torch.device:

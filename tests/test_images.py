@@ -1,0 +1,310 @@
+import io
+import os
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, ImageOps
+
+from stylize import OutputError, PictureError, images
+from stylize.options import FORMATS
+
+Gradient = Callable[[int, int], Image.Image]
+
+#: Transposition that undoes each EXIF orientation, from the EXIF standard.
+ORIENTATIONS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def stored(image: Image.Image, format: str, **settings: object) -> io.BytesIO:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **settings)  # type: ignore[arg-type]
+    buffer.seek(0)
+    return buffer
+
+
+def apart(a: Image.Image, b: Image.Image) -> float:
+    """Mean absolute difference in grey levels."""
+    assert (a.size, a.mode) == (b.size, b.mode)
+    x, y = (np.asarray(i, dtype=float) for i in (a, b))
+    return float(np.abs(x - y).mean())
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_exif_orientation(orientation: int, gradient: Gradient) -> None:
+    upright = gradient(40, 24)
+    undo = ORIENTATIONS[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = upright if undo is None else upright.transpose(undo)
+    read = images.load(stored(turned, "PNG", exif=exif)).image
+    assert apart(read, upright) == 0
+
+
+def modes(rgb: Image.Image) -> dict[str, tuple[Image.Image, Image.Image, float]]:
+    """By mode: a picture in it, the RGB that it stands for, and the error that is allowed."""
+    grey = rgb.convert("L")
+    grey_rgb = grey.convert("RGB")
+    alpha = Image.linear_gradient("L").resize(rgb.size)
+    white = Image.new("RGB", rgb.size, "white")
+    over_white = Image.composite(rgb, white, alpha)
+    grey_over_white = Image.composite(grey_rgb, white, alpha)
+    levels = np.asarray(grey)
+    lab = ImageCms.profileToProfile(
+        rgb, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    assert lab is not None
+    rgba, la = rgb.copy(), grey.copy()
+    rgba.putalpha(alpha)
+    la.putalpha(alpha)
+    return {
+        "RGB": (rgb, rgb, 0),
+        "L": (grey, grey_rgb, 0),
+        "1": (grey.convert("1"), grey.convert("1").convert("RGB"), 0),
+        "P": (rgb.convert("P"), rgb.convert("P").convert("RGB"), 0),
+        "RGBA": (rgba, over_white, 0.6),
+        "RGBa": (rgba.convert("RGBa"), over_white, 3),
+        "LA": (la, grey_over_white, 0.6),
+        "PA": (rgba.convert("PA"), over_white, 12),
+        "RGBX": (rgb.convert("RGBX"), rgb, 0),
+        "CMYK": (rgb.convert("CMYK"), rgb, 1),
+        "YCbCr": (rgb.convert("YCbCr"), rgb, 2),
+        "HSV": (rgb.convert("HSV"), rgb, 3),
+        "LAB": (lab, rgb, 2),
+        "I;16": (Image.fromarray(levels.astype(np.uint16) * 257), grey_rgb, 0),
+        "I": (Image.fromarray(levels.astype(np.int32) * 257), grey_rgb, 0),
+        "I of 8 bits": (Image.fromarray(levels.astype(np.int32)), grey_rgb, 0),
+        "F of 0..1": (Image.fromarray(levels.astype(np.float32) / 255), grey_rgb, 0),
+        "F of 0..255": (Image.fromarray(levels.astype(np.float32)), grey_rgb, 0),
+    }
+
+
+def test_any_mode_is_read_as_rgb(gradient: Gradient) -> None:
+    for name, (image, expected, error) in modes(gradient(64, 48)).items():
+        read = images.load(image).image
+        assert read.mode == "RGB", name
+        assert apart(read, expected) <= error, name
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    levels = np.array([[0, 257, 32896, 40000, 65535]], dtype=np.uint16)
+    expected = [0, 1, 128, 156, 255]
+    for image in (Image.fromarray(levels), Image.fromarray(levels.astype(">u2"))):
+        for source in (image, stored(image, "PNG"), stored(image, "TIFF")):
+            read = images.load(source).image
+            assert [read.getpixel((x, 0))[0] for x in range(5)] == expected  # type: ignore[index]
+
+
+def test_transparent_palette_and_key_colour_lie_over_white() -> None:
+    palette = Image.new("P", (20, 20), 1)
+    palette.putpalette([0, 0, 0, 200, 10, 10])
+    read = images.load(stored(palette, "PNG", transparency=1)).image
+    assert read.getpixel((3, 3)) == (255, 255, 255)
+    keyed = stored(Image.new("RGB", (20, 20), (1, 2, 3)), "PNG", transparency=(1, 2, 3))
+    assert images.load(keyed).image.getpixel((3, 3)) == (255, 255, 255)
+
+
+def test_first_frame_of_an_animation(gradient: Gradient) -> None:
+    frames = [gradient(20, 20), Image.new("RGB", (20, 20), "red")]
+    file = stored(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    assert apart(images.load(file).image, frames[0]) == 0
+
+
+ARRAYS = {
+    "uint8 RGB": lambda a: a,
+    "uint8 RGBA": lambda a: np.dstack([a, np.full(a.shape[:2], 255, np.uint8)]),
+    "uint16 RGB": lambda a: a.astype(np.uint16) * 257,
+    "float32 RGB": lambda a: (a / 255).astype(np.float32),
+    "float64 RGB, strided": lambda a: np.repeat(a, 2, axis=1)[:, ::2] / 255,
+    "torch": lambda a: torch.from_numpy(a.copy()),
+}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_arrays(kind: str, gradient: Gradient) -> None:
+    rgb = gradient(30, 20)
+    assert apart(images.load(ARRAYS[kind](np.asarray(rgb))).image, rgb) == 0
+
+
+def test_grey_and_black_and_white_arrays() -> None:
+    grey = np.arange(200, dtype=np.uint8).reshape(10, 20)
+    for array in (grey, grey[:, :, None], grey.astype(np.uint16) * 257):
+        assert images.load(array).image.getpixel((3, 2)) == (43, 43, 43)
+    assert images.load(grey > 100).image.getpixel((19, 9)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((4, 4, 2)), np.zeros(4), np.zeros((0, 4, 3)), np.full((4, 4, 3), np.nan), np.full((4, 4, 3), 200.0), np.zeros((4, 4, 3), dtype=np.int64), object(), None, 3],
+)
+def test_wrong_arrays(array: object) -> None:
+    with pytest.raises(PictureError, match="the content array"):
+        images.load(array, "content")
+
+
+def test_a_photo_at_pillows_limit_passes_without_a_warning() -> None:
+    assert images.load(Image.new("L", (9000, 9000))).image.size == (9000, 9000)
+    file = stored(Image.new("1", (9400, 9500)), "PNG")  # 89.3 megapixels
+    assert images.load(file).image.size == (9400, 9500)
+
+
+def test_a_bomb_is_refused() -> None:
+    with pytest.raises(PictureError, match="larger than 89 megapixels"):
+        images.load(stored(Image.new("1", (9500, 9500)), "PNG"))
+    with pytest.raises(PictureError, match="larger than 89 megapixels"):
+        images.load(stored(Image.new("1", (14000, 14000)), "PNG"))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "GIF", "BMP"])
+def test_cut_short_or_garbled(format: str, gradient: Gradient) -> None:
+    whole = stored(gradient(80, 60), format).getvalue()
+    for cut in (len(whole) // 2, 40, 3):
+        with pytest.raises(PictureError):
+            images.load(io.BytesIO(whole[:cut]))
+
+
+@given(
+    st.binary(max_size=300), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0"])
+)
+def test_no_bytes_raise_anything_else(data: bytes, magic: bytes) -> None:
+    with pytest.raises(PictureError, match="the style file"):
+        images.load(io.BytesIO(magic + data), "style")
+
+
+def test_messages_name_the_file(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("Dear diary")
+    for path, match in (
+        (tmp_path / "none.jpg", r"none\.jpg: no such file"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "text.jpg", r"text\.jpg: not a picture"),
+        ("nul\0byte.jpg", "cannot be read"),
+    ):
+        with pytest.raises(PictureError, match=match):
+            images.load(path)
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_tensor_and_back(width: int, height: int) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image = Image.fromarray(values)
+    tensor = images.to_tensor(image, (width, height))
+    assert tensor.shape == (1, 3, height, width)
+    assert tensor.dtype == torch.float32
+    assert 0 <= tensor.min() <= tensor.max() <= 1
+    assert apart(images.to_image(tensor), image) == 0
+
+
+def test_resizing_keeps_colour_and_arrangement(gradient: Gradient) -> None:
+    tensor = images.to_tensor(gradient(400, 300), (40, 30))
+    direct = images.to_tensor(gradient(40, 30), (40, 30))
+    assert tensor.shape == (1, 3, 30, 40)
+    assert (tensor - direct).abs().mean() < 2 / 255
+
+
+def test_values_outside_are_clipped() -> None:
+    tensor = torch.tensor([-3.0, 0.5, 1.7]).view(1, 3, 1, 1)
+    assert images.to_image(tensor).getpixel((0, 0)) == (0, 128, 255)
+
+
+@pytest.mark.parametrize("suffix", [s for suffixes in FORMATS.values() for s in suffixes])
+def test_every_format_is_written_and_read(suffix: str, tmp_path: Path, photo: str) -> None:
+    image = images.load(photo).image
+    path = tmp_path / f"a{suffix.upper()}"
+    images.check_output(path, image.size)
+    images.save(image, path, 95)
+    with Image.open(path) as again:
+        assert again.format is not None
+        assert again.format.lower() == images.format_of(path)
+        assert (
+            apart(again.convert("RGB"), image) < (0 if suffix in (".png", ".tif") else 2.5) + 1e-9
+        )
+    assert os.listdir(tmp_path) == [path.name], "nothing else is left"
+
+
+def test_jpeg_keeps_colour_at_full_resolution(tmp_path: Path) -> None:
+    from PIL import JpegImagePlugin
+
+    images.save(Image.new("RGB", (32, 32), "red"), tmp_path / "a.jpg", 95)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert JpegImagePlugin.get_sampling(image) == 0  # 4:4:4
+
+
+def test_quality(photo: str) -> None:
+    image = images.load(photo).image
+    for format in ("jpeg", "webp", "avif"):
+        assert len(images.encode(image, format, 30)) < len(images.encode(image, format, 95))
+
+
+def test_same_picture_same_bytes(photo: str) -> None:
+    image = images.load(photo).image
+    for format in FORMATS:
+        assert images.encode(image, format, 90) == images.encode(image, format, 90)
+
+
+def test_unwritable_outputs(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    for path, match in (
+        (tmp_path / "a.gif", "unknown suffix '.gif'; use one of .png"),
+        (tmp_path / "a", "unknown suffix ''"),
+        (tmp_path / "none" / "a.png", "no folder .*none; make it first"),
+        (tmp_path / "folder.png", "is a folder"),
+        (tmp_path / ("a" * 300 + ".png"), "cannot be written"),
+    ):
+        if "a" * 300 in path.name:
+            continue  # the name of the temporary file is short: found when saving
+        with pytest.raises(OutputError, match=match):
+            images.check_output(path)
+    assert os.listdir(tmp_path) == ["folder.png"]
+
+
+@pytest.mark.parametrize(("suffix", "side"), [(".webp", 16384), (".jpg", 65536)])
+def test_a_size_that_the_format_cannot_hold(suffix: str, side: int, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=f"{side - 1} pixels a side at most"):
+        images.check_output(tmp_path / f"a{suffix}", (side, 10))
+    images.check_output(tmp_path / f"a{suffix}", (side - 1, 10))
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: str
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError, match=r"a\.png: cannot be written \(No space left"):
+        images.save(images.load(photo).image, path, 95)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege, rights differ")
+def test_links_are_followed_and_rights_are_the_usual_ones(tmp_path: Path, photo: str) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.png").symlink_to(tmp_path / "real" / "a.png")
+    images.save(images.load(photo).image, tmp_path / "link.png", 95)
+    assert (tmp_path / "link.png").is_symlink()
+    (tmp_path / "plain").touch()
+    usual = stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    assert stat.S_IMODE((tmp_path / "real" / "a.png").stat().st_mode) == usual
+
+
+def test_fit_is_pillows(gradient: Gradient) -> None:
+    # The start picture is cropped to the proportions of the result, not squeezed.
+    assert ImageOps.fit(gradient(100, 20), (20, 20)).size == (20, 20)

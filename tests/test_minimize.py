@@ -1,0 +1,169 @@
+"""The optimisers on functions whose minimum is known, and on the real network where they break."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+
+from stylize import OptimizationError, images
+from stylize.losses import Losses, Objective, Targets, mean_gram
+from stylize.minimize import FIRST_STEP, LONGEST_STEP, minimize
+from stylize.vgg import Vgg19
+
+
+class Function:
+    """Any function of a picture in the place of the objective; keeps what was asked of it."""
+
+    unit = 1.0
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        self.asked: list[Tensor] = []
+
+    def __call__(self, image: Tensor) -> dict[str, Tensor]:
+        self.asked.append(image.detach().clone())
+        return {"total": self.function(image)}
+
+    def losses(self, terms: dict[str, Tensor]) -> Losses:
+        total = terms["total"].item()
+        return Losses(total, 0, 0, total)
+
+
+def run(function: Any, start: Tensor, iterations: int = 100, optimizer: str = "lbfgs") -> Any:
+    objective = Function(function)
+    return list(minimize(objective, start, iterations, optimizer)), objective  # type: ignore[arg-type]
+
+
+start = torch.full((1, 3, 2, 2), 0.5)
+goal = torch.linspace(0, 1, 12).view(1, 3, 2, 2)
+stiffness = torch.logspace(0, 4, 12).view(1, 3, 2, 2)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_finds_the_minimum_of_a_stiff_bowl(optimizer: str) -> None:
+    evaluations, _ = run(lambda x: (stiffness * (x - goal).square()).sum(), start, 400, optimizer)
+    assert (evaluations[-1].image - goal).abs().max() < 0.01
+    totals = [evaluation.losses.total for evaluation in evaluations]
+    assert totals == sorted(totals, reverse=True), "the best so far never gets worse"
+
+
+def test_lbfgs_walks_rosenbrocks_valley() -> None:
+    def rosenbrock(x: Tensor) -> Tensor:
+        flat = x.flatten()
+        a, b = flat[::2], flat[1::2]
+        return (100 * (b - a.square()).square() + (1 - a).square()).sum()
+
+    evaluations, _ = run(rosenbrock, torch.zeros(1, 3, 2, 2), 300)
+    assert (evaluations[-1].image - 1).abs().max() < 1e-3
+    assert len(evaluations) < 300, "it ends by itself where nothing is left to gain"
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("iterations", [1, 2, 7])
+def test_counts_evaluations(optimizer: str, iterations: int) -> None:
+    before = start.clone()
+    evaluations, objective = run(
+        lambda x: (x - goal).square().sum().cosh(), start, iterations, optimizer
+    )
+    assert len(evaluations) == len(objective.asked) == iterations
+    assert torch.equal(start, before), "the start is left as it is"
+
+
+def test_first_and_later_steps_are_bounded() -> None:
+    _, objective = run(lambda x: (1e6 * (x - goal).square()).sum(), start, 60)
+    jumps = [(b - objective.asked[0]).abs().max().item() for b in objective.asked[1:2]]
+    assert jumps[0] == pytest.approx(FIRST_STEP, rel=1e-5)
+    _, objective = run(lambda x: (x - 1000).square().sum(), start, 60)
+    moves = zip(objective.asked, objective.asked[1:], strict=False)
+    longest = max((b - a).abs().max().item() for a, b in moves)
+    assert longest <= LONGEST_STEP * 1.01
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_cliff_of_nan_is_not_stepped_over(optimizer: str) -> None:
+    # Finite only left of 0.8, and falling towards it.
+    def cliff(x: Tensor) -> Tensor:
+        return -torch.log(0.8 - x).neg().sum()
+
+    evaluations, _ = run(cliff, torch.full((1, 3, 2, 2), 0.5), 200, optimizer)
+    assert math.isfinite(evaluations[-1].losses.total)
+    assert evaluations[-1].image.isfinite().all()
+    assert evaluations[-1].image.max() < 0.8
+    assert evaluations[-1].losses.total < evaluations[0].losses.total
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_start_that_is_not_finite_is_an_error(optimizer: str, value: float) -> None:
+    with pytest.raises(OptimizationError, match="not a finite number"):
+        run(lambda x: (x * value).sum(), start, 10, optimizer)
+
+
+def test_nothing_to_do_at_the_minimum() -> None:
+    evaluations, _ = run(lambda x: (x - start).square().sum(), start, 50)
+    assert len(evaluations) == 1
+
+
+def test_a_lying_gradient_ends_the_run_instead_of_the_picture() -> None:
+    class Liar(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.sum()
+
+        @staticmethod
+        def backward(ctx: Any, slope: Tensor) -> Tensor:  # type: ignore[override]
+            return -slope.expand(1, 3, 2, 2)
+
+    evaluations, _ = run(Liar.apply, start, 50)
+    assert len(evaluations) < 50
+    assert torch.equal(evaluations[-1].image, start)
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    st.floats(-6, 6),
+    st.floats(-6, 6),
+    st.sampled_from(["lbfgs", "adam"]),
+    st.integers(0, 99),
+    st.integers(24, 48),
+    st.sampled_from([0.02, 0.1, 0.5]),
+)
+def test_never_stuck_and_never_a_nan_on_the_real_network(
+    vgg: Vgg19,
+    photo: str,
+    painting: str,
+    alpha: float,
+    beta: float,
+    optimizer: str,
+    seed: int,
+    side: int,
+    noise: float,
+) -> None:
+    """The case that kills torch.optim.LBFGS: every ReLU dead, the loss constant for ever."""
+    style_layers = dict.fromkeys(("relu1_1", "relu3_1", "relu5_1"), 1.0)
+    content_layers = {"relu4_2": 1.0}
+    with torch.no_grad():
+        painted = vgg(images.to_tensor(Image.open(painting), (40, 30)), style_layers)
+        targets = Targets(
+            vgg(images.to_tensor(Image.open(photo), (side, 24)), content_layers),
+            {name: mean_gram(maps) for name, maps in painted.items()},
+        )
+    objective = Objective(
+        vgg,
+        targets,
+        content_layers=content_layers,
+        style_layers=style_layers,
+        alpha=10**alpha,
+        beta=10**beta,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    image = 0.5 + noise * torch.randn(1, 3, 24, side, generator=generator)
+    totals = [e.losses.total for e in minimize(objective, image, 25, optimizer)]
+    assert all(math.isfinite(total) for total in totals)
+    assert totals[-1] < 0.5 * totals[0]
+    assert len(set(totals[-12:])) > 1, "it still moves"

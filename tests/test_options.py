@@ -1,0 +1,119 @@
+from dataclasses import FrozenInstanceError, asdict, fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stylize import PRESETS, OptionError, Options
+from stylize.options import flag
+
+
+def test_defaults_pass_their_own_checks_unchanged() -> None:
+    for option in fields(Options):
+        assert getattr(Options(), option.name) == option.default, option.name
+
+
+def test_typed_values_are_the_same_as_python_values() -> None:
+    typed = Options(size="300", style_weight="10", seed="7", blend="1,3", scales="2")  # type: ignore[arg-type]
+    assert typed == Options(size=300, style_weight=10.0, seed=7, blend="1.0,3.0", scales=2)
+
+
+@given(st.floats(min_value=0, max_value=1e30), st.integers(0, 2**63 - 1))
+def test_options_survive_being_written_and_read(weight: float, seed: int) -> None:
+    options = Options(content_weight=weight, seed=seed, style_layers=f"relu2_1:{weight + 1e-6}")
+    again = Options(**{k: None if v is None else str(v) for k, v in asdict(options).items()})
+    assert again == options
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("size", 15),
+        ("size", "large"),
+        ("size", 10**6),
+        ("size", 300.5),
+        ("size", None),
+        ("iterations", 0),
+        ("iterations", "1e3"),
+        ("content_weight", -1),
+        ("content_weight", "nan"),
+        ("style_weight", "inf"),
+        ("style_weight", "much"),
+        ("content_layers", "relu6_1"),
+        ("style_layers", ""),
+        ("blend", "0.7;0.3"),
+        ("blend", "0,0"),
+        ("blend", "1,-1"),
+        ("blend", "nan,1"),
+        ("style_scale", 0),
+        ("tv_weight", -0.1),
+        ("pooling", "mean"),
+        ("optimizer", "sgd"),
+        ("init", ""),
+        ("scales", 0),
+        ("seed", -1),
+        ("seed", 2**63),
+        ("device", "gpu"),
+        ("device", "cuda:x"),
+        ("threads", -1),
+        ("weights", ""),
+        ("existing", "ask"),
+        ("jpeg_quality", 0),
+        ("jpeg_quality", 101),
+        ("format", "gif"),
+    ],
+)
+def test_wrong_values_name_the_option(name: str, value: Any) -> None:
+    with pytest.raises(OptionError, match=flag(name)):
+        Options(**{name: value})
+
+
+def test_every_option_has_a_wrong_value_above() -> None:
+    cases = test_wrong_values_name_the_option.pytestmark[0].args[1]  # type: ignore[attr-defined]
+    assert {name for name, _ in cases} == {option.name for option in fields(Options)}
+
+
+def test_nothing_to_paint() -> None:
+    with pytest.raises(OptionError, match="both 0"):
+        Options(content_weight=0, style_weight=0)
+
+
+def test_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Options().size = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_a_set_of_options_that_yields_to_those_given(name: str) -> None:
+    assert Options.from_preset(name) == Options(**PRESETS[name])
+    assert Options.from_preset(name, iterations=3).iterations == 3
+
+
+def test_paper_preset_is_the_paper() -> None:
+    paper = Options.from_preset("paper")
+    assert paper.content_weight / paper.style_weight == pytest.approx(1e-3)
+    assert paper.scales == 1
+    assert (paper.pooling, paper.init, paper.optimizer) == ("avg", "noise", "lbfgs")
+    assert paper.content_layers == "relu4_2"
+    assert paper.style_layers == "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1"
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(OptionError, match="no preset 'papper'"):
+        Options.from_preset("papper")
+    with pytest.raises(OptionError, match="colour"):
+        Options.from_preset(colour="red")
+
+
+def test_shares_add_up_to_one() -> None:
+    assert Options().shares(1) == [1.0]
+    assert Options(blend="equal").shares(4) == [0.25] * 4
+    assert Options(blend="3,1").shares(2) == [0.75, 0.25]
+
+
+def test_several_styles_only_when_asked_for() -> None:
+    with pytest.raises(OptionError, match="--blend equal"):
+        Options().shares(2)
+    with pytest.raises(OptionError, match="2 shares for 3"):
+        Options(blend="0.5,0.5").shares(3)
