@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
 from stylize import OutputError, PictureError, images
 from stylize.options import FORMATS
@@ -149,11 +149,21 @@ def test_grey_and_black_and_white_arrays() -> None:
 
 @pytest.mark.parametrize(
     "array",
-    [np.zeros((4, 4, 2)), np.zeros(4), np.zeros((0, 4, 3)), np.full((4, 4, 3), np.nan), np.full((4, 4, 3), 200.0), np.zeros((4, 4, 3), dtype=np.int64), object(), None, 3],
+    [
+        np.zeros((4, 4, 2)),
+        np.zeros(4),
+        np.zeros((0, 4, 3)),
+        np.full((4, 4, 3), np.nan),
+        np.full((4, 4, 3), 200.0),
+        np.zeros((4, 4, 3), dtype=np.int64),
+        object(),
+        None,
+        3,
+    ],
 )
 def test_wrong_arrays(array: object) -> None:
-    with pytest.raises(PictureError, match="the content array"):
-        images.load(array, "content")
+    with pytest.raises(PictureError, match="the array: "):
+        images.load(array, "the array")
 
 
 def test_a_photo_at_pillows_limit_passes_without_a_warning() -> None:
@@ -181,8 +191,8 @@ def test_cut_short_or_garbled(format: str, gradient: Gradient) -> None:
     st.binary(max_size=300), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0"])
 )
 def test_no_bytes_raise_anything_else(data: bytes, magic: bytes) -> None:
-    with pytest.raises(PictureError, match="the style file"):
-        images.load(io.BytesIO(magic + data), "style")
+    with pytest.raises(PictureError, match="the style: "):
+        images.load(io.BytesIO(magic + data), "the style")
 
 
 def test_messages_name_the_file(tmp_path: Path) -> None:
@@ -264,8 +274,6 @@ def test_unwritable_outputs(tmp_path: Path) -> None:
         (tmp_path / "folder.png", "is a folder"),
         (tmp_path / ("a" * 300 + ".png"), "cannot be written"),
     ):
-        if "a" * 300 in path.name:
-            continue  # the name of the temporary file is short: found when saving
         with pytest.raises(OutputError, match=match):
             images.check_output(path)
     assert os.listdir(tmp_path) == ["folder.png"]
@@ -303,8 +311,3 @@ def test_links_are_followed_and_rights_are_the_usual_ones(tmp_path: Path, photo:
     (tmp_path / "plain").touch()
     usual = stat.S_IMODE((tmp_path / "plain").stat().st_mode)
     assert stat.S_IMODE((tmp_path / "real" / "a.png").stat().st_mode) == usual
-
-
-def test_fit_is_pillows(gradient: Gradient) -> None:
-    # The start picture is cropped to the proportions of the result, not squeezed.
-    assert ImageOps.fit(gradient(100, 20), (20, 20)).size == (20, 20)

@@ -26,7 +26,20 @@ def test_names_and_factors(written: str, read: dict[str, float]) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["", "relu9_1", "relu1_3", "pool1", "relu1_1,conv1_1", "relu1_1:", "relu1_1:0", "relu1_1:-1", "relu1_1:nan", "relu1_1:inf", "relu1_1:x", "relu1_1,,relu2_1"],
+    [
+        "",
+        "relu9_1",
+        "relu1_3",
+        "pool1",
+        "relu1_1,conv1_1",
+        "relu1_1:",
+        "relu1_1:0",
+        "relu1_1:-1",
+        "relu1_1:nan",
+        "relu1_1:inf",
+        "relu1_1:x",
+        "relu1_1,,relu2_1",
+    ],
 )
 def test_wrong_layers_name_the_option(wrong: str) -> None:
     with pytest.raises(OptionError, match="--style-layers"):

@@ -225,7 +225,7 @@ def test_layers_of_a_term_without_weight_ask_for_nothing(
     stylizer: Stylizer, photo: str, painting: str
 ) -> None:
     tiny = images.load(photo).image.resize((10, 8))
-    with pytest.raises(PictureError, match="10 x 8 pixels, but .* at least 16 a side"):
+    with pytest.raises(PictureError, match=r"10 x 8 pixels, but .* at least 16 a side"):
         stylizer(tiny, painting, size="auto")
     result = stylizer(tiny, painting, size="auto", style_weight=0, iterations=2)
     assert result.image.size == (10, 8)
@@ -234,7 +234,7 @@ def test_layers_of_a_term_without_weight_ask_for_nothing(
 
 
 def test_too_thin_after_resizing(stylizer: Stylizer, painting: str) -> None:
-    with pytest.raises(PictureError, match=r"array, resized: 64 x 3 pixels"):
+    with pytest.raises(PictureError, match=r"content picture, resized: 64 x 3 pixels"):
         stylizer(np.zeros((20, 400, 3), np.uint8), painting)
 
 

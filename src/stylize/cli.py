@@ -31,28 +31,27 @@ class _Command(click.Command):
     """A command that ends every failure in one line on stderr and its exit code."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
-        debug = "--debug" in (sys.argv[1:] if args is None else args)
         try:
-            code = super().main(args, *rest, **{**extra, "standalone_mode": False})
-        except StylizeError as error:
-            code = _fail(str(error), error.exit_code)
-        except click.ClickException as error:
-            code = _fail(f"{error.format_message()} (stylize --help tells more)", error.exit_code)
-        except click.Abort:
-            code = _fail("interrupted before there was a picture", INTERRUPTED)
+            sys.exit(super().main(args, *rest, **{**extra, "standalone_mode": False}))
         except Exception as error:
-            code = _fail(f"a bug: {error!r}; please report it, with what --debug prints", 1)
-        else:
-            debug = False
-        if debug:
-            traceback.print_exc()
-        sys.exit(code)
+            if "--debug" in (sys.argv[1:] if args is None else args):
+                traceback.print_exc()
+            code, message = _told(error)
+            # One line, whatever the file is called.
+            message = message.replace("\n", "\\n").replace("\r", "\\r")
+            click.echo(f"stylize: {message}", err=True)
+            sys.exit(code)
 
 
-def _fail(message: str, code: int) -> int:
-    # One line, whatever the file is called.
-    click.echo(f"stylize: {message}".replace("\n", "\\n").replace("\r", "\\r"), err=True)
-    return code
+def _told(error: Exception) -> tuple[int, str]:
+    """The exit code that an error ends in, and what is said of it."""
+    if isinstance(error, StylizeError):
+        return error.exit_code, str(error)
+    if isinstance(error, click.ClickException):
+        return error.exit_code, f"{error.format_message()} (stylize --help tells more)"
+    if isinstance(error, click.Abort):  # Ctrl-C, as click has it
+        return INTERRUPTED, "interrupted before there was a picture"
+    return 1, f"a bug: {error!r}; please report it, with what --debug prints"
 
 
 def _painting_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,6 +78,7 @@ def _list_layers(context: click.Context, _: click.Parameter, wanted: bool) -> No
 
 
 @click.command(
+    "stylize",
     cls=_Command,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -147,7 +147,8 @@ def _paint(
     if output != "-":
         images.check_output(output)
     photo, *paintings = [
-        images.load(sys.stdin.buffer if path == "-" else path) for path in (content, *styles)
+        images.load(sys.stdin.buffer if path == "-" else path, "standard input")
+        for path in (content, *styles)
     ]
     size = pyramid.result_size(photo.image.size, options.size)
     format = options.format if output == "-" else images.format_of(output)

@@ -40,7 +40,7 @@ class Picture:
     name: str
 
 
-def load(source: Source, role: str = "picture") -> Picture:
+def load(source: Source, name: str = "picture") -> Picture:
     """Read a picture in whatever form it comes.
 
     EXIF orientation is applied, transparency laid over white, 16 bits scaled to 8, and of an
@@ -48,7 +48,7 @@ def load(source: Source, role: str = "picture") -> Picture:
 
     Args:
         source: see `Source`.
-        role: what messages call a picture that has no file name, as in "content".
+        name: what messages call it if it has no path.
 
     Raises:
         PictureError: missing, unreadable, truncated, or above Pillow's limit of 89 megapixels.
@@ -57,16 +57,13 @@ def load(source: Source, role: str = "picture") -> Picture:
         return source
     file: IO[bytes] | None
     if isinstance(source, Image.Image):
-        name, file = getattr(source, "filename", "") or f"the {role} image", None
-        image = source
+        name, file, image = getattr(source, "filename", "") or name, None, source
     elif isinstance(source, (str, os.PathLike)):
         name, file = os.fspath(source), _opened(Path(source))
     elif hasattr(source, "read"):
-        name = str(getattr(source, "name", f"the {role} file"))
         file = io.BytesIO(source.read())
     else:
-        name, file = f"the {role} array", None
-        image = _from_array(source, name)
+        file, image = None, _from_array(source, name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged metadata that we do not need
@@ -214,14 +211,14 @@ def check_output(path: str | os.PathLike[str], size: tuple[int, int] = (1, 1)) -
             permission, or a size that the format cannot hold.
     """
     check_format(format_of(path), size)
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise OutputError(f"{os.fspath(path)}: is a folder; give a file name")
-    if not target.parent.is_dir():
-        raise OutputError(f"{os.fspath(path)}: no folder {target.parent}; make it first")
-    if target.exists() and not os.access(target, os.W_OK):
-        raise OutputError(f"{os.fspath(path)}: is there already, and write-protected")
     try:
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise OutputError(f"{os.fspath(path)}: is a folder; give a file name")
+        if not target.parent.is_dir():
+            raise OutputError(f"{os.fspath(path)}: no folder {target.parent}; make it first")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise OutputError(f"{os.fspath(path)}: is there already, and write-protected")
         _write_aside(target, b"").unlink()
     except OSError as error:
         raise _unwritable(path, error) from error

@@ -251,8 +251,8 @@ class _Job:
         if not styles:
             raise OptionError("give at least one style picture")
         shares = options.shares(len(styles))
-        photo = images.load(content, "content")
-        paintings = [images.load(style, "style") for style in styles]
+        photo = images.load(content, "content picture")
+        paintings = [images.load(style, "style picture") for style in styles]
         layers = {
             name: parse_layers(getattr(options, f"{name}_layers"), flag(f"{name}_layers"))
             if getattr(options, f"{name}_weight")

@@ -1,0 +1,119 @@
+"""The house: which way the imports go, what is public, and what must not need torch."""
+
+import ast
+import inspect
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+import stylize
+
+SOURCE = ROOT / "src" / "stylize"
+
+#: A module may import those of the rooms below it. From src/stylize/README.md.
+BELOW = {
+    "errors": "",
+    "layers": "errors",
+    "options": "errors layers",
+    "images": "errors options",
+    "weights": "errors",
+    "vgg": "layers weights",
+    "losses": "vgg",
+    "minimize": "errors losses",
+    "pyramid": "errors options",
+    "stylizer": "errors images layers losses minimize options pyramid vgg weights",
+    "progress": "stylizer",
+    "cli": "errors images layers options progress pyramid stylizer",
+    "__init__": "errors losses options stylizer",
+    "__main__": "cli",
+}
+
+
+def imports(module: str) -> set[str]:
+    """The modules of stylize that a module imports, wherever in its text."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((SOURCE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            found |= {node.module} if node.module else {alias.name for alias in node.names}
+    return found
+
+
+def test_every_module_has_its_room() -> None:
+    assert {path.stem for path in SOURCE.glob("*.py")} == set(BELOW)
+
+
+@pytest.mark.parametrize("module", BELOW)
+def test_arrows_run_downward(module: str) -> None:
+    assert imports(module) == set(BELOW[module].split())
+
+
+def test_no_circles() -> None:
+    order: list[str] = []
+    left = {module: set(below.split()) for module, below in BELOW.items()}
+    while left:
+        free = [module for module, below in left.items() if below <= set(order)]
+        assert free, f"a circle among {sorted(left)}"
+        order += free
+        left = {module: below for module, below in left.items() if module not in free}
+
+
+def test_all_is_what_is_visible() -> None:
+    assert stylize.__all__ == sorted(
+        stylize.__all__, key=lambda n: (n.islower(), not n.isupper(), n)
+    )
+    for name in stylize.__all__:
+        thing = getattr(stylize, name)
+        assert name.isupper() or inspect.getdoc(thing), name
+    assert dir(stylize) == sorted(stylize.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = stylize.nothing
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        "--help",
+        "--version",
+        "--list-layers",
+        "a.jpg",
+        "a.jpg b.jpg -o c.png --size 1",
+        "a.jpg b.jpg c.jpg -o d.png",
+        "a.jpg b.jpg -o c.gif",
+        "none.jpg none.jpg -o c.png",
+        "README.md README.md -o README.md",
+    ],
+)
+def test_answers_without_torch(args: str) -> None:
+    code = (
+        "import sys, stylize; from stylize.cli import command\n"
+        "try: command(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(3 if 'torch' in sys.modules else 0)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *args.split()], cwd=ROOT, capture_output=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_shell_completion_names_options_and_choices() -> None:
+    """As bash asks for it; and it too must not wait for torch."""
+    import os
+
+    def complete(words: str) -> str:
+        env = {**os.environ, "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        ran = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "stylize"],
+            env={**env, "_STYLIZE_COMPLETE": "bash_complete"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "| torch" not in ran.stderr.replace("   ", "")
+        return ran.stdout
+
+    assert "plain,--style-weight" in complete("stylize a.jpg --style-w")
+    assert "plain,adam" in complete("stylize a.jpg --optimizer ")
+    assert complete("stylize a.j").startswith("file,")

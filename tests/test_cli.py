@@ -1,0 +1,322 @@
+"""The command, with a painter that takes no time in the place of the network."""
+
+import io
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import stylize.stylizer as module
+from stylize import Options, errors
+from stylize.cli import command
+from stylize.losses import Losses
+from stylize.options import flag
+from stylize.pyramid import plan, result_size
+
+GREEN = (10, 200, 30)
+
+
+class Painter:
+    """Stands for `Stylizer`: takes note of what it is asked, and paints all green."""
+
+    calls: list["Painter"] = []  # noqa: RUF012
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        Painter.calls.append(self)
+
+    def __call__(self, content: Any, *styles: Any, on_step: Any) -> module.Result:
+        self.names = [picture.name for picture in (content, *styles)]
+        size = result_size(content.image.size, self.options.size)
+        scales = tuple(plan(size, 4, "auto", 16))
+        complete = True
+        losses = Losses(1.0, 2.0, 0.0, 3.0)
+        for iteration in range(1, 5):
+            step = module.Step(iteration, 4, scales[-1], scales, losses, None)  # type: ignore[arg-type]
+            if self.at_step(iteration) or on_step(step):
+                complete = False
+                break
+        image = Image.new("RGB", size, GREEN)
+        return module.Result(image, (losses,) * iteration, self.options, 0.5, complete)
+
+    def at_step(self, iteration: int) -> None:
+        """For a test to put something in."""
+
+
+@pytest.fixture(autouse=True)
+def painter(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Painter]]:
+    monkeypatch.setattr(module, "Stylizer", Painter)
+    monkeypatch.setattr(Painter, "calls", [])
+    yield Painter
+    assert not logging.getLogger("stylize").handlers, "the log is left as it was found"
+
+
+@pytest.fixture
+def run(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str, stdin: bytes | None = None) -> Result:
+        named = {"PHOTO": photo, "PAINTING": painting}
+        return CliRunner().invoke(command, [named.get(a, a) for a in args], input=stdin)
+
+    return run
+
+
+def test_writes_the_picture_and_says_nothing(run: Any, tmp_path: Path, photo: str) -> None:
+    result = run("PHOTO", "PAINTING", "-o", "out.png")
+    assert (result.exit_code, result.output) == (0, "")
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.size == (451, 300)
+        assert image.getpixel((0, 0)) == GREEN
+    assert Painter.calls[0].options == Options()
+    assert Painter.calls[0].names[0] == photo
+
+
+GIVEN = {
+    "size": ("300", 300),
+    "iterations": ("7", 7),
+    "content_weight": ("2", 2.0),
+    "style_weight": ("1e4", 1e4),
+    "content_layers": ("conv3_1", "relu3_1"),
+    "style_layers": ("relu1_1,conv2_1:0.5", "relu1_1,relu2_1:0.5"),
+    "blend": ("equal", "equal"),
+    "style_scale": ("0.5", 0.5),
+    "tv_weight": ("3", 3.0),
+    "pooling": ("max", "max"),
+    "optimizer": ("adam", "adam"),
+    "init": ("content", "content"),
+    "scales": ("2", 2),
+    "seed": ("9", 9),
+    "device": ("cpu", "cpu"),
+    "threads": ("2", 2),
+    "weights": ("oxford", "oxford"),
+    "existing": ("fail", "fail"),
+    "jpeg_quality": ("80", 80),
+    "format": ("webp", "webp"),
+}
+
+
+@pytest.mark.parametrize("option", fields(Options), ids=lambda option: option.name)
+def test_every_option_reaches_the_painter(option: Any, run: Any) -> None:
+    typed, value = GIVEN[option.name]
+    assert value != option.default
+    assert run("PHOTO", "PAINTING", "-o", "a.png", flag(option.name), typed).exit_code == 0
+    assert Painter.calls[0].options == Options(**{option.name: value})
+
+
+def test_command_line_wins_over_preset(run: Any) -> None:
+    run("PHOTO", "PAINTING", "-o", "a.png", "--preset", "paper", "-n", "9")
+    assert Painter.calls[0].options == Options.from_preset("paper", iterations=9)
+
+
+def test_help_shows_every_option_with_its_default(run: Any) -> None:
+    for spelling in ("-h", "--help"):
+        shown = " ".join(run(spelling).stdout.split())
+        for option in fields(Options):
+            said = option.metadata
+            default = said["shown"] or option.default
+            default = f"{default:g}" if isinstance(default, float) else default
+            assert f"{said['help']} [default: {default}]" in shown, option.name
+
+
+def test_list_layers(run: Any) -> None:
+    lines = run("--list-layers").stdout.split()
+    assert (len(lines), lines[0], lines[-1]) == (16, "relu1_1", "relu5_4")
+
+
+def test_version(run: Any) -> None:
+    from importlib.metadata import version
+
+    assert run("--version").stdout == f"stylize {version('neural-stylize')}\n"
+
+
+def test_blend(run: Any, painting: str) -> None:
+    assert run("PHOTO", "PAINTING", painting, "--blend", "equal", "-o", "a.png").exit_code == 0
+    assert len(Painter.calls[0].names) == 3
+    refused = run("PHOTO", "PAINTING", painting, "-o", "a.png")
+    assert refused.exit_code == 2
+    assert "--blend equal" in refused.stderr
+
+
+def test_stdin_and_stdout(run: Any, photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Painter, "at_step", lambda *_: print("a library that prints"))
+    data = Path(photo).read_bytes()
+    result = run("-", "PAINTING", "-o", "-", stdin=data)
+    assert result.exit_code == 0
+    assert "a library that prints" in result.stderr
+    with Image.open(io.BytesIO(result.stdout_bytes)) as image:
+        assert (image.format, image.size) == ("PNG", (451, 300))
+    assert result.stdout_bytes.startswith(b"\x89PNG")
+    assert result.stdout_bytes.endswith(b"IEND\xaeB`\x82"), "clean to the byte"
+    assert Painter.calls[0].names[0] == "standard input"
+    as_style = run("PHOTO", "-", "-o", "-", "--format", "jpeg", stdin=data)
+    assert as_style.stdout_bytes.startswith(b"\xff\xd8")
+    assert run("-", "-", "-o", "a.png", stdin=data).exit_code == 2
+
+
+def test_terminal_is_refused(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import _NamedTextIOWrapper
+
+    monkeypatch.setattr(_NamedTextIOWrapper, "isatty", lambda _: True)
+    result = run("PHOTO", "PAINTING", "-o", "-")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "is a terminal" in result.stderr
+
+
+def test_bar_only_on_a_terminal(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import _NamedTextIOWrapper
+
+    monkeypatch.setattr(_NamedTextIOWrapper, "isatty", lambda _: True)
+    shown = run("PHOTO", "PAINTING", "-o", "a.png").stderr
+    assert "451x300" in shown
+    assert "content 1, style 2" in shown
+    assert "left" in shown
+    assert run("PHOTO", "PAINTING", "-o", "a.png", "-q").output == ""
+
+
+def test_existing(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"old")
+    skipped = run("PHOTO", "PAINTING", "-o", "a.png", "--existing", "skip")
+    assert (skipped.exit_code, skipped.stdout) == (0, "")
+    assert "skipped" in skipped.stderr
+    failed = run("PHOTO", "PAINTING", "-o", "a.png", "--existing", "fail")
+    assert failed.exit_code == 4
+    assert (tmp_path / "a.png").read_bytes() == b"old"
+    assert not Painter.calls, "found before the work"
+    assert run("PHOTO", "PAINTING", "-o", "a.png").exit_code == 0
+    assert (tmp_path / "a.png").read_bytes() != b"old"
+
+
+@pytest.mark.parametrize("how", ["itself", "style", "init", "weights", "symlink", "hard link"])
+def test_an_input_is_never_overwritten(how: str, run: Any, tmp_path: Path, photo: str) -> None:
+    (tmp_path / "in.jpg").write_bytes(Path(photo).read_bytes())
+    args = ["in.jpg", "PAINTING", "-o", "in.jpg"]
+    if how == "style":
+        args[:2] = ["PHOTO", "in.jpg"]
+    elif how in ("init", "weights"):
+        args = ["PHOTO", "PAINTING", f"--{how}", "in.jpg", "-o", "./in.jpg"]
+    elif how == "symlink":
+        (tmp_path / "link.jpg").symlink_to("in.jpg")
+        args[3] = "link.jpg"
+    elif how == "hard link":
+        (tmp_path / "link.jpg").hardlink_to(tmp_path / "in.jpg")
+        args[3] = "link.jpg"
+    result = run(*args)
+    assert result.exit_code == 2
+    assert "is an input too" in result.stderr
+    assert (tmp_path / "in.jpg").read_bytes() == Path(photo).read_bytes()
+
+
+def test_verbose_says_what_was_done(run: Any) -> None:
+    assert (
+        "a.png: 451 x 300 pixels in 0.5 s" in run("PHOTO", "PAINTING", "-o", "a.png", "-v").stderr
+    )
+
+
+@pytest.mark.parametrize("error", [e for e in vars(errors).values() if isinstance(e, type)])
+def test_errors_are_one_line_and_a_code(
+    error: type[errors.StylizeError], run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(_: Painter, __: int) -> None:
+        raise error("a\nb: will not do")
+
+    monkeypatch.setattr(Painter, "at_step", fail)
+    result = run("PHOTO", "PAINTING", "-o", "a.png")
+    assert result.exit_code == error.exit_code
+    assert result.stderr.endswith("stylize: a\\nb: will not do\n")
+    assert "Traceback" not in result.output
+    assert not list(tmp_path.iterdir())
+    debugged = run("PHOTO", "PAINTING", "-o", "a.png", "--debug")
+    assert debugged.exit_code == error.exit_code
+    assert "Traceback" in debugged.stderr
+
+
+def test_exit_codes_are_distinct() -> None:
+    codes = {e.__name__: e.exit_code for e in vars(errors).values() if isinstance(e, type)}
+    assert codes == {
+        "StylizeError": 1,
+        "OptionError": 2,
+        "PictureError": 3,
+        "OutputError": 4,
+        "WeightsError": 5,
+        "DeviceError": 6,
+        "OptimizationError": 7,
+    }
+
+
+def test_a_bug_is_one_line_too(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Painter, "at_step", lambda *_: 1 / 0)
+    result = run("PHOTO", "PAINTING", "-o", "a.png")
+    assert result.exit_code == 1
+    assert "a bug: ZeroDivisionError" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_ctrl_c_keeps_the_picture(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def press(_: Painter, iteration: int) -> None:
+        if iteration == 3:
+            signal.raise_signal(signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL, "the second leaves at once"
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(Painter, "at_step", press)
+    result = run("PHOTO", "PAINTING", "-o", "a.png")
+    assert result.exit_code == 130
+    assert "a.png holds the picture so far" in result.stderr
+    assert Image.open(tmp_path / "a.png").getpixel((0, 0)) == GREEN
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_before_there_is_a_picture(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Painter, "at_step", lambda *_: signal.raise_signal(signal.SIGINT))
+    result = run("PHOTO", "PAINTING", "-o", "a.png")
+    assert result.exit_code == 130
+    assert "before there was a picture" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_that_vanishes_meanwhile(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(
+        Painter, "at_step", lambda _, i: (tmp_path / "folder").rmdir() if i == 1 else None
+    )
+    result = run("PHOTO", "PAINTING", "-o", "folder/a.png")
+    assert result.exit_code == 4
+    assert "folder" in result.stderr
+
+
+def test_closed_stdout(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stylize import cli
+
+    class Closed:
+        """A pipe whose reader has gone."""
+
+        def fileno(self) -> int:
+            return 99
+
+        def write(self, _: bytes) -> None:
+            raise BrokenPipeError(32, "Broken pipe")
+
+        @property
+        def buffer(self) -> "Closed":
+            return self
+
+    replaced: list[int] = []
+    monkeypatch.setattr(cli.os, "dup2", lambda _, to: replaced.append(to))
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(errors.OutputError, match="standard output: cannot be written"):
+        cli._write_stdout(b"data")
+    assert replaced == [99]

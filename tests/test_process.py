@@ -1,0 +1,102 @@
+"""The installed command as a process of its own: signals, pipes, exit codes, with the network."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+COMMAND = [sys.executable, "-m", "stylize"]
+
+
+def test_pipes(photo: str, painting: str) -> None:
+    """stdout is clean to the byte, also with -v, and stdin is read."""
+    ran = subprocess.run(
+        [*COMMAND, "-", painting, "-o", "-", "-s", "48", "-n", "3", "-v"],
+        input=Path(photo).read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    with Image.open(io.BytesIO(ran.stdout)) as image:
+        assert image.size == (48, 32)
+        again = io.BytesIO()
+        image.convert("RGB").save(again, "PNG")
+        assert again.getvalue() == ran.stdout, "a PNG and nothing else"
+    assert b"48 x 32 pixels" in ran.stderr
+
+
+#: The command, telling on stderr how far it is.
+TELLING = """
+import sys
+from stylize import progress
+from stylize.cli import command
+ask = progress.StopOnInterrupt.__call__
+def told(self, step):
+    print("step", step.iteration, file=sys.stderr, flush=True)
+    return ask(self, step)
+progress.StopOnInterrupt.__call__ = told
+command(sys.argv[1:])
+"""
+
+
+def interrupted(presses: int, *args: str) -> tuple[int, bytes]:
+    """Run, press Ctrl-C some times in the midst of the work, and see how it ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", TELLING, *args], stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        said = b""
+        for line in process.stderr:
+            said += line
+            if line == b"step 3\n" or (b"stopping" in line and presses == 2):
+                process.send_signal(signal.SIGINT)
+        return process.wait(60), said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise on Windows")
+def test_ctrl_c_keeps_the_picture(photo: str, painting: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    code, said = interrupted(1, photo, painting, "-o", str(out), "-s", "96", "-n", "99999")
+    assert code == 130
+    assert b"holds the picture so far" in said
+    with Image.open(out) as image:
+        assert image.size == (96, 64)
+        image.load()
+    assert os.listdir(tmp_path) == ["out.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise on Windows")
+def test_a_second_ctrl_c_leaves_at_once(photo: str, painting: str, tmp_path: Path) -> None:
+    # One evaluation takes long enough, and the second Ctrl-C falls into it.
+    big = ["-s", "500", "--scales", "1", "-n", "99999", "--style-layers", "relu1_1,relu2_1"]
+    code, said = interrupted(2, photo, painting, "-o", str(tmp_path / "out.png"), *big)
+    assert code == -signal.SIGINT, "which a shell reports as 130"
+    assert b"Traceback" not in said
+    assert not os.listdir(tmp_path)
+
+
+def test_a_reader_that_goes_away(photo: str, painting: str) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, photo, painting, "-o", "-", "-s", "64", "-n", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate()
+    assert process.returncode == 4
+    assert err.startswith(b"stylize: standard output: cannot be written")
+    assert err.count(b"\n") == 1
+
+
+def test_both_entries_are_the_same() -> None:
+    said = [
+        subprocess.run(args, capture_output=True, check=True).stdout
+        for args in ([*COMMAND, "--help"], [Path(sys.executable).with_name("stylize"), "--help"])
+    ]
+    assert said[0] == said[1]
+    assert b"Usage: stylize [OPTIONS] CONTENT STYLE..." in said[0]
