@@ -1,0 +1,210 @@
+"""Make the pictures of the README again: `python figs/make.py [NAME...]`, all without a name.
+
+They are painted by the code as it is, each by the command that the README shows beside it. All
+of them take about half an hour on two cores.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from stylize import stylize
+
+ROOT = Path(__file__).parent.parent
+FIGS = ROOT / "figs"
+
+#: The gallery: photo, painting, and what the command has beside them.
+GALLERY = [
+    ("summer-palace", "village-street-in-auvers", ""),
+    ("rocket", "great-wave", ""),
+    ("astronaut", "composition-viii", ""),
+    ("chelsea", "summertime", "-s 512"),
+    ("coffee", "poppies", ""),
+    ("summer-palace", "great-wave", "--preset paper"),
+]
+
+
+def command(photo: str, painting: str, options: str) -> tuple[str, Path]:
+    """The command that paints a pair into outputs/, and the file it writes."""
+    suffix = "-paper" if "paper" in options else ""
+    out = Path("outputs") / f"{photo}-{painting}{suffix}.jpg"
+    typed = f"stylize contents/{photo}.jpg styles/{painting}.jpg {options} -o {out}"
+    return " ".join(typed.split()), out
+
+
+def gallery() -> None:
+    """outputs/, and outputs/README.md with the commands."""
+    lines = ["# Results", "", "Painted by stylize on a CPU; `python figs/make.py gallery`.", ""]
+    for row in GALLERY:
+        typed, out = command(*row)
+        subprocess.run([sys.executable, "-m", *typed.split(), "-v"], cwd=ROOT, check=True)
+        lines += [f"![{out.stem}]({out.name})", "", f"    {typed}", ""]
+    (ROOT / "outputs" / "README.md").write_text("\n".join(lines))
+
+
+def paint(photo: str, painting: str, **options: object) -> Image.Image:
+    files = (f"{ROOT}/contents/{photo}.jpg", f"{ROOT}/styles/{painting}.jpg")
+    print(photo, painting, options, file=sys.stderr)
+    return stylize(*files, **options).image
+
+
+def strip(name: str, pictures: list[tuple[str, Image.Image]]) -> None:
+    """Pictures side by side, each with a line of text below."""
+    width, height = pictures[0][1].size
+    font = ImageFont.load_default(18)
+    sheet = Image.new("RGB", (len(pictures) * (width + 8) - 8, height + 32), "white")
+    draw = ImageDraw.Draw(sheet)
+    for place, (text, picture) in enumerate(pictures):
+        left = place * (width + 8)
+        sheet.paste(picture, (left, 0))
+        draw.text((left + width / 2, height + 16), text, "black", font, anchor="mm")
+    sheet.save(FIGS / f"{name}.jpg", quality=90)
+
+
+def style_weight() -> None:
+    betas = (100, 1000, 3000, 30000)
+    pictures = [
+        (f"{beta:g}", paint("astronaut", "composition-viii", size=320, style_weight=beta))
+        for beta in betas
+    ]
+    strip("style-weight", [(f"--style-weight {text}", image) for text, image in pictures])
+
+
+def style_scale() -> None:
+    pictures = [
+        (
+            f"--style-scale {scale:g}",
+            paint("chelsea", "village-street-in-auvers", size=320, style_scale=scale),
+        )
+        for scale in (0.5, 1.0, 2.0)
+    ]
+    strip("style-scale", pictures)
+
+
+def pooling() -> None:
+    pictures = [
+        (f"--pooling {kind}", paint("coffee", "summertime", size=320, pooling=kind))
+        for kind in ("avg", "max")
+    ]
+    strip("pooling", pictures)
+
+
+def scales() -> None:
+    pictures = [
+        (f"--scales {count}", paint("rocket", "great-wave", size=384, scales=count))
+        for count in ("1", "auto")
+    ]
+    strip("scales", pictures)
+
+
+def optimizer() -> None:
+    """Loss against evaluations from the same noise, at one size, and the pictures."""
+    figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
+    pictures = []
+    for kind in ("lbfgs", "adam"):
+        files = (f"{ROOT}/contents/summer-palace.jpg", f"{ROOT}/styles/great-wave.jpg")
+        result = stylize(*files, size=256, scales=1, iterations=300, optimizer=kind)
+        totals = [losses.total for losses in result.losses]
+        axes.semilogy(range(1, len(totals) + 1), totals, label=f"{kind}: {totals[-1]:.3g}")
+        pictures.append((f"--optimizer {kind}", result.image))
+        print(kind, totals[99], totals[199], totals[-1], f"{result.seconds:.0f} s")
+    axes.set(xlabel="evaluations of the network", ylabel="total loss")
+    axes.legend(title="after 300")
+    axes.grid(alpha=0.3)
+    figure.savefig(FIGS / "optimizer-loss.png", dpi=110)
+    strip("optimizer", pictures)
+
+
+def illustration() -> None:
+    """A drawing of the method: the two pictures, the network with its taps, losses, the loop."""
+    figure = plt.figure(figsize=(11, 5.6), facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, 110), ylim=(0, 56))
+    axes.axis("off")
+
+    def picture(path: Path, x: float, y: float, text: str) -> None:
+        thumbnail = ImageOps.fit(Image.open(path).convert("RGB"), (360, 270))
+        axes.imshow(thumbnail, extent=(x, x + 16, y, y + 12), aspect="auto", zorder=2)
+        axes.text(x + 8, y - 1.8, text, ha="center", va="center", fontsize=12)
+
+    def box(x: float, y: float, w: float, h: float, text: str, color: str) -> None:
+        shape = FancyBboxPatch((x, y), w, h, "round,pad=0.2,rounding_size=0.8", fc=color, ec="#444")
+        axes.add_patch(shape)
+        axes.text(x + w / 2, y + h / 2, text, ha="center", va="center", fontsize=11)
+
+    def arrow(start: tuple[float, float], end: tuple[float, float], color: str) -> None:
+        shape = FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>",
+            mutation_scale=14,
+            color=color,
+            lw=1.6,
+            shrinkA=0,
+            shrinkB=0,
+        )
+        axes.add_patch(shape)
+
+    def line(points: list[tuple[float, float]], color: str) -> None:
+        axes.plot(*zip(*points, strict=True), color=color, lw=1.6, solid_joinstyle="round")
+
+    blue, orange, green, dark = "#2b6cb0", "#c05621", "#2f855a", "#333333"
+    picture(ROOT / "styles" / "village-street-in-auvers.jpg", 4, 42, "painting a")
+    picture(ROOT / "contents" / "summer-palace.jpg", 4, 6.5, "photo p")
+    noise = Image.effect_noise((120, 90), 60).resize((360, 270), Image.Resampling.NEAREST)
+    painted = Image.open(ROOT / "outputs" / "summer-palace-village-street-in-auvers.jpg")
+    half = ImageOps.fit(painted.convert("RGB"), (360, 270))
+    half.paste(noise.convert("RGB").crop((0, 0, 130, 270)), (0, 0))
+    half.save(path := FIGS / ".half.png")
+    picture(path, 4, 24.2, "picture x, from noise")
+    path.unlink()
+
+    for y in (48, 30, 12.5):
+        arrow((20.6, y), (27.2, 30 + (y - 30) * 0.18), dark)
+    for block, convolutions in enumerate((2, 2, 4, 4, 4)):
+        x, height = 28 + block * 8.4, 17 - 2 * block
+        box(x, 30 - height / 2, 5, height, f"{convolutions}\nconv", "#e2e8f0")
+        if block < 4:
+            arrow((x + 5.2, 30), (x + 8.2, 30), dark)
+        line([(x + 2.5, 30.2 + height / 2), (x + 2.5, 48)], orange)
+        axes.text(x + 3, 44, f"conv{block + 1}_1", fontsize=9, color=orange)
+    line([(30.5, 48), (72, 48)], orange)
+    arrow((72, 48), (74.6, 48), orange)
+    line([(55.7, 24.3), (55.7, 10), (72, 10)], blue)
+    arrow((72, 10), (74.6, 10), blue)
+    axes.text(56.3, 11.2, "conv4_2", fontsize=9, color=blue)
+    text = "VGG-19, frozen\n16 convolutions,\n5 average poolings"
+    axes.text(30, 12, text, ha="left", va="center", fontsize=10, color=dark)
+
+    box(75, 44, 24, 8, "style loss\nGram matrices of x and a", "#feebc8")
+    box(75, 6, 24, 8, "content loss\nfeatures of x and p", "#bee3f8")
+    box(79, 26, 26, 8, "alpha content + beta style", "#c6f6d5")
+    arrow((88, 43.6), (91, 34.6), orange)
+    arrow((88, 14.4), (91, 25.6), blue)
+    line([(105.2, 30), (108, 30), (108, 1.6), (1.6, 1.6), (1.6, 30), (2, 30)], green)
+    arrow((2, 30), (3.8, 30), green)
+    text = "gradient: L-BFGS moves the pixels of x, and of nothing else"
+    axes.text(64, 3.1, text, ha="center", fontsize=10, color=green)
+    figure.savefig(FIGS / "illustration.png", dpi=100)
+
+
+FIGURES = {
+    "gallery": gallery,
+    "illustration": illustration,
+    "style-weight": style_weight,
+    "style-scale": style_scale,
+    "scales": scales,
+    "optimizer": optimizer,
+    "pooling": pooling,
+}
+
+if __name__ == "__main__":
+    for each in sys.argv[1:] or FIGURES:
+        FIGURES[each]()

@@ -1,0 +1,70 @@
+"""Speed beside pastiche, in one run, so that only the ratios matter.
+
+    python tests/benchmarks/speed.py [ROUNDS]
+
+1. One iteration (an evaluation of the network, and the optimiser's share) at 512 x 512,
+   float32, by turns with one step of pastiche, both from white noise with L-BFGS.
+2. Start-up: the command as a whole with one iteration: imports, weights, targets, saving.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from stylize import Options, Stylizer
+from stylize.minimize import minimize
+from stylize.stylizer import _Job
+
+ROOT = Path(__file__).parent.parent.parent
+PHOTO = str(ROOT / "contents" / "astronaut.jpg")
+PAINTING = str(ROOT / "styles" / "composition-viii.jpg")
+
+
+def ours() -> Callable[[], object]:
+    stylizer = Stylizer(size=512, scales=1, device="cpu")
+    job = _Job.prepare(stylizer.options, PHOTO, [PAINTING])
+    objective = stylizer._objective(job, job.size)
+    evaluations = minimize(objective, stylizer._start(job, job.size), 10**6)
+    return lambda: next(evaluations)
+
+
+def pastiches() -> Callable[[], object]:
+    from pastiche.pastiche import PasticheArtist
+
+    artist = PasticheArtist(PHOTO, [PAINTING], size=(512, 512), random_init=True, device="cpu")
+    return artist.draw
+
+
+def seconds(function: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def main(rounds: int) -> None:
+    warnings.simplefilter("ignore")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {rounds} rounds")
+    a, b = ours(), pastiches()
+    for _ in range(3):  # the first calls choose kernels and fill the memory of L-BFGS
+        a(), b()
+    pairs = [(seconds(a), seconds(b)) for _ in range(rounds)]
+    mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+    ratio = statistics.median(x / y for x, y in pairs)
+    print(f"iteration at 512 x 512: {mine:.2f} s, pastiche {theirs:.2f} s, ratio {ratio:.2f}")
+
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "stylize", PHOTO, PAINTING, "-o", f"{folder}/out.png"]
+        command += ["-n", "1", "--scales", "1", "--size", str(Options.size)]
+        times = [seconds(lambda: subprocess.run(command, check=True)) for _ in range(3)]
+    print(f"imports, weights, targets, one iteration, saving: {statistics.median(times):.2f} s")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10)

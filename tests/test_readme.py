@@ -1,0 +1,109 @@
+"""The README says what the code does. `python tests/test_readme.py` writes its table of options."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from stylize import errors
+from stylize.cli import command
+
+ROOT = Path(__file__).parent.parent
+BEGIN = "<!-- options: written by `python tests/test_readme.py` -->\n"
+END = "<!-- end of options -->\n"
+
+
+def options_table() -> str:
+    """Every option of the command, as it stands in its help."""
+    rows = ["| option | default | what it does |", "|---|---|---|"]
+    for option in command.get_params(click.Context(command)):
+        if isinstance(option, click.Option):
+            assert option.help, option.name
+            said, _, default = option.help.rstrip("]").partition("  [default: ")
+            spelled = ", ".join(f"`{name}`" for name in option.opts)
+            if isinstance(option.type, click.Choice):
+                said += (
+                    " One of " + ", ".join(f"`{choice}`" for choice in option.type.choices) + "."
+                )
+            rows.append(f"| {spelled} | {default.replace(',relu', ', relu')} | {said} |")
+    return "\n".join(rows) + "\n"
+
+
+def with_table(text: str) -> str:
+    before, rest = text.split(BEGIN)
+    return before + BEGIN + options_table() + END + rest.split(END)[1]
+
+
+def readme() -> str:
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_table_is_generated() -> None:
+    assert with_table(readme()) == readme(), "run python tests/test_readme.py"
+
+
+def commands() -> list[str]:
+    """Every stylize command in the README and in outputs/README.md."""
+    text = readme() + (ROOT / "outputs" / "README.md").read_text(encoding="utf-8")
+    found = re.findall(
+        r"^(?:    |.*&& |.*\| )?(?:\.venv/bin/)?(stylize .+?-o .+?)(?:$| #| \|)", text, re.M
+    )
+    return [line for line in found if "[OPTIONS]" not in line]
+
+
+def test_commands_are_found() -> None:
+    assert len(commands()) >= 12
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_are_valid(line: str) -> None:
+    """They parse, and what they name in contents/ and styles/ is there."""
+    args = shlex.split(line)[1:]
+    context = command.make_context("stylize", list(args))
+    given = {k: v for k, v in context.params.items() if v is not None and v != ()}
+    assert {"content", "styles", "output"} <= given.keys()
+    for word in args:
+        if word.startswith(("contents/", "styles/")):
+            assert (ROOT / word).is_file(), word
+
+
+def test_links_lead_somewhere() -> None:
+    for name in (
+        "README.md",
+        "src/stylize/README.md",
+        ".github/CONTRIBUTING.md",
+        "outputs/README.md",
+    ):
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8")
+        targets = re.findall(r"\]\(([^)#:]+)\)", text)
+        for target in targets:
+            assert (path.parent / target).exists(), f"{name}: {target}"
+        for anchor in re.findall(r"\]\(#([^)]+)\)", text):
+            headings = re.findall(r"^#+ (.+)$", text, re.M)
+            assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, anchor
+
+
+def test_exit_codes_are_all_there() -> None:
+    codes = set(map(int, re.findall(r"^\| (\d+) \|", readme(), re.M)))
+    raised = {e.exit_code for e in vars(errors).values() if isinstance(e, type)}
+    assert codes == raised | {0, 130}
+
+
+def test_python_is_python() -> None:
+    for block in re.findall(r"```python\n(.*?)```", readme(), re.S):
+        ast.parse(block)
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    (line,) = re.findall(r"^python3 -m venv .*pytest$", readme(), re.M)
+    ran = (ROOT / ".ci" / "run").read_text().replace("install --quiet", "install")
+    assert line in ran
+
+
+if __name__ == "__main__":
+    path = ROOT / "README.md"
+    path.write_text(with_table(readme()), encoding="utf-8")
