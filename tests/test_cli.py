@@ -16,9 +16,10 @@ from PIL import Image
 import stylize.stylizer as module
 from stylize import Options, errors
 from stylize.cli import command
+from stylize.job import Job
 from stylize.losses import Losses
 from stylize.options import flag
-from stylize.pyramid import plan, result_size
+from stylize.pyramid import plan
 
 GREEN = (10, 200, 30)
 
@@ -32,9 +33,9 @@ class Painter:
         self.options = options
         Painter.calls.append(self)
 
-    def __call__(self, content: Any, *styles: Any, on_step: Any) -> module.Result:
-        self.names = [picture.name for picture in (content, *styles)]
-        size = result_size(content.image.size, self.options.size)
+    def paint(self, job: Job, on_step: Any) -> module.Result:
+        self.names = [picture.name for picture in (job.content, *job.paintings)]
+        size = job.size
         scales = tuple(plan(size, 4, "auto", 16))
         complete = True
         losses = Losses(1.0, 2.0, 0.0, 3.0)
@@ -194,7 +195,9 @@ def test_existing(run: Any, tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes() != b"old"
 
 
-@pytest.mark.parametrize("how", ["itself", "style", "init", "weights", "symlink", "hard link"])
+@pytest.mark.parametrize(
+    "how", ["itself", "style", "init", "weights", "weights:caffe", "symlink", "hard link"]
+)
 def test_an_input_is_never_overwritten(how: str, run: Any, tmp_path: Path, photo: str) -> None:
     (tmp_path / "in.jpg").write_bytes(Path(photo).read_bytes())
     args = ["in.jpg", "PAINTING", "-o", "in.jpg"]
@@ -202,6 +205,8 @@ def test_an_input_is_never_overwritten(how: str, run: Any, tmp_path: Path, photo
         args[:2] = ["PHOTO", "in.jpg"]
     elif how in ("init", "weights"):
         args = ["PHOTO", "PAINTING", f"--{how}", "in.jpg", "-o", "./in.jpg"]
+    elif how == "weights:caffe":
+        args = ["PHOTO", "PAINTING", "--weights", "in.jpg:caffe", "-o", "in.jpg"]
     elif how == "symlink":
         (tmp_path / "link.jpg").symlink_to("in.jpg")
         args[3] = "link.jpg"

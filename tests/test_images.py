@@ -1,6 +1,7 @@
 import io
 import os
 import stat
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,16 @@ def test_exif_orientation(orientation: int, gradient: Gradient) -> None:
     assert apart(read, upright) == 0
 
 
+def test_other_broken_exif_is_passed_over(gradient: Gradient) -> None:
+    # Two tags: a width that is a lone byte, which is against the standard, and orientation 6.
+    tags = struct.pack("<HHIHH HHIHH", 0x0100, 1, 1, 1, 0, 0x0112, 3, 1, 6, 0)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + tags + b"\0\0\0\0"
+    turned = gradient(40, 24).transpose(Image.Transpose.ROTATE_90)
+    read = images.load(stored(turned, "PNG", exif=exif)).image
+    assert apart(read, gradient(40, 24)) == 0
+    assert images.load(stored(turned, "PNG", exif=b"Exif\0\0nothing")).image.size == (24, 40)
+
+
 def modes(rgb: Image.Image) -> dict[str, tuple[Image.Image, Image.Image, float]]:
     """By mode: a picture in it, the RGB that it stands for, and the error that is allowed."""
     grey = rgb.convert("L")
@@ -107,6 +118,11 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
         for source in (image, stored(image, "PNG"), stored(image, "TIFF")):
             read = images.load(source).image
             assert [read.getpixel((x, 0))[0] for x in range(5)] == expected  # type: ignore[index]
+
+
+def test_sixteen_bits_with_a_key_colour() -> None:
+    grey = Image.fromarray(np.full((4, 4), 30000, dtype=np.uint16))
+    assert images.load(stored(grey, "PNG", transparency=7)).image.getpixel((0, 0)) == (117,) * 3
 
 
 def test_transparent_palette_and_key_colour_lie_over_white() -> None:
@@ -195,6 +211,13 @@ def test_no_bytes_raise_anything_else(data: bytes, magic: bytes) -> None:
         images.load(io.BytesIO(magic + data), "the style")
 
 
+def test_no_pixels_and_no_bytes() -> None:
+    with pytest.raises(PictureError, match="the photo: has no pixels"):
+        images.load(Image.new("RGB", (0, 0)), "the photo")
+    with pytest.raises(PictureError, match="the photo: cannot be read"):
+        images.load(io.StringIO("text"), "the photo")
+
+
 def test_messages_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("Dear diary")
     for path, match in (
@@ -279,11 +302,32 @@ def test_unwritable_outputs(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["folder.png"]
 
 
-@pytest.mark.parametrize(("suffix", "side"), [(".webp", 16384), (".jpg", 65536)])
+@pytest.mark.parametrize(("suffix", "side"), [(".webp", 16384), (".jpg", 65501)])
 def test_a_size_that_the_format_cannot_hold(suffix: str, side: int, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=f"{side - 1} pixels a side at most"):
         images.check_output(tmp_path / f"a{suffix}", (side, 10))
     images.check_output(tmp_path / f"a{suffix}", (side - 1, 10))
+
+
+def test_only_ordinary_files_are_replaced(tmp_path: Path, photo: str) -> None:
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "fifo")
+        (tmp_path / "link.png").symlink_to("fifo")
+        with pytest.raises(OutputError, match="is no ordinary file"):
+            images.check_output(tmp_path / "link.png")
+    with pytest.raises(OutputError, match="cannot be written"):
+        images.check_output("a\0.png")
+
+
+def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(OutputError, match=r"a\.png: cannot be written \(Permission denied\)"):
+        images.check_output(tmp_path / "a.png")
+    with pytest.raises(PictureError, match=r"a\.png: cannot be read \(Permission denied\)"):
+        images.load(tmp_path / "a.png")
 
 
 def test_a_failed_write_leaves_the_old_file(
@@ -311,3 +355,6 @@ def test_links_are_followed_and_rights_are_the_usual_ones(tmp_path: Path, photo:
     (tmp_path / "plain").touch()
     usual = stat.S_IMODE((tmp_path / "plain").stat().st_mode)
     assert stat.S_IMODE((tmp_path / "real" / "a.png").stat().st_mode) == usual
+    (tmp_path / "real" / "a.png").chmod(0o600)
+    images.save(images.load(photo).image, tmp_path / "link.png", 95)
+    assert stat.S_IMODE((tmp_path / "real" / "a.png").stat().st_mode) == 0o600, "kept when replaced"

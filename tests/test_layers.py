@@ -34,6 +34,8 @@ def test_names_and_factors(written: str, read: dict[str, float]) -> None:
         "relu1_1,conv1_1",
         "relu1_1:",
         "relu1_1:0",
+        "relu1_1:1e-10",
+        "relu1_1:1e10",
         "relu1_1:-1",
         "relu1_1:nan",
         "relu1_1:inf",

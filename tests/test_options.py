@@ -1,12 +1,13 @@
 from dataclasses import FrozenInstanceError, asdict, fields
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stylize import PRESETS, OptionError, Options
-from stylize.options import flag
+from stylize.options import flag, weights_path
 
 
 def test_defaults_pass_their_own_checks_unchanged() -> None:
@@ -19,7 +20,7 @@ def test_typed_values_are_the_same_as_python_values() -> None:
     assert typed == Options(size=300, style_weight=10.0, seed=7, blend="1.0,3.0", scales=2)
 
 
-@given(st.floats(min_value=0, max_value=1e30), st.integers(0, 2**63 - 1))
+@given(st.floats(min_value=0, max_value=1e8), st.integers(0, 2**63 - 1))
 def test_options_survive_being_written_and_read(weight: float, seed: int) -> None:
     options = Options(content_weight=weight, seed=seed, style_layers=f"relu2_1:{weight + 1e-6}")
     again = Options(**{k: None if v is None else str(v) for k, v in asdict(options).items()})
@@ -34,6 +35,19 @@ def test_options_survive_being_written_and_read(weight: float, seed: int) -> Non
         ("size", 10**6),
         ("size", 300.5),
         ("size", None),
+        ("size", [1, 2]),
+        ("size", np.array([1, 2])),
+        ("size", np.float32(64.5)),
+        ("iterations", True),
+        ("content_weight", 10**400),
+        ("content_weight", 1e31),
+        ("content_layers", None),
+        ("content_layers", [1]),
+        ("content_layers", b"relu1_1"),
+        ("blend", np.array([np.nan, 1])),
+        ("pooling", np.array(["avg", "max"])),
+        ("init", None),
+        ("init", 3),
         ("iterations", 0),
         ("iterations", "1e3"),
         ("content_weight", -1),
@@ -77,6 +91,16 @@ def test_every_option_has_a_wrong_value_above() -> None:
 def test_nothing_to_paint() -> None:
     with pytest.raises(OptionError, match="both 0"):
         Options(content_weight=0, style_weight=0)
+
+
+def test_layers_may_be_a_mapping() -> None:
+    assert Options(style_layers={"conv1_1": 0.5}).style_layers == "relu1_1:0.5"  # type: ignore[arg-type]
+
+
+def test_weights_path() -> None:
+    assert weights_path("a/vgg.pth:caffe") == ("a/vgg.pth", "caffe")
+    assert weights_path("C:\\vgg.pth") == ("C:\\vgg.pth", "")
+    assert weights_path("caffe") == ("caffe", "")
 
 
 def test_frozen() -> None:

@@ -100,3 +100,28 @@ def test_both_entries_are_the_same() -> None:
     ]
     assert said[0] == said[1]
     assert b"Usage: stylize [OPTIONS] CONTENT STYLE..." in said[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell is asked for")
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("{} in.jpg in.jpg -s 48 -n 1 -o out.png 2>&-", 0, ""),
+        ("{} - in.jpg -o out.png <&-", 3, "standard input: is closed"),
+        ("{} in.jpg in.jpg -o - >&-", 4, "standard output: is closed"),
+        ("{} - style.jpg -o in.jpg <in.jpg", 2, "is an input too"),
+        ("{} in.jpg style.jpg -o - >>in.jpg", 2, "is an input too"),
+        ("{} none.jpg in.jpg -o out.png 2>/dev/full", 3, ""),
+    ],
+)
+def test_odd_standard_streams(
+    line: str, code: int, said: str, photo: str, painting: str, tmp_path: Path
+) -> None:
+    for name, source in (("in.jpg", photo), ("style.jpg", painting)):
+        (tmp_path / name).write_bytes(Path(source).read_bytes())
+    shell = line.format(f"'{sys.executable}' -m stylize")
+    ran = subprocess.run(shell, shell=True, cwd=tmp_path, capture_output=True, check=False)
+    assert ran.returncode == code, ran.stderr
+    assert said in ran.stderr.decode()
+    assert (tmp_path / "in.jpg").read_bytes() == Path(photo).read_bytes()
+    assert (tmp_path / "out.png").exists() == (code == 0)

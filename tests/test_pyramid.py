@@ -60,6 +60,10 @@ def test_painting_has_the_area_of_the_result(a: int, b: int, c: int, d: int, k: 
         assert width / height == pytest.approx(a / b, rel=0.1)
 
 
+def test_no_size_is_planned_twice() -> None:
+    assert [s.width for s in plan((16, 16), 16, 16, 1)] == [1, 2, 4, 8, 16]
+
+
 def test_too_small_names_the_size() -> None:
     check_smallest((16, 900), 16, "a.jpg")
     with pytest.raises(PictureError, match=r"a\.jpg: 15 x 900 .* at least 16"):

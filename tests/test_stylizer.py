@@ -22,6 +22,7 @@ from stylize import (
     images,
     stylize,
 )
+from stylize.job import Job
 from stylize.losses import gram
 
 
@@ -134,7 +135,7 @@ def test_blend_is_the_weighted_mean_of_gram_matrices(
     assert np.abs(pixels(mixed.image) - pixels(swapped.image)).mean() < 0.5
     assert mixed.image != alone
     jobs = [
-        module._Job.prepare(Options(size=48, blend=blend), photo, styles)
+        Job.prepare(Options(size=48, blend=blend), photo, styles)
         for blend, styles in (
             (None, [painting]),
             (None, [other]),
@@ -254,7 +255,7 @@ def test_tv_weight_smooths(stylizer: Stylizer, photo: str, painting: str) -> Non
 def test_style_scale_sets_the_size_shown(stylizer: Stylizer, photo: str, painting: str) -> None:
     shown: list[int] = []
     for scale in (0.5, 1, 2):
-        job = module._Job.prepare(Options(size=96, style_scale=scale), photo, [painting])
+        job = Job.prepare(Options(size=96, style_scale=scale), photo, [painting])
         grams = stylizer._objective(job, (96, 64)).targets.style
         shown.append(round(grams["relu1_1"].trace().item()))
         one = stylizer(photo, painting, size=96, style_scale=scale, iterations=2)
@@ -324,20 +325,52 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
     ],
 )
-def test_out_of_memory(error: Exception, stylizer: Stylizer, photo: str, painting: str) -> None:
-    def fail(_: Step) -> None:
+def test_out_of_memory(
+    error: Exception,
+    stylizer: Stylizer,
+    photo: str,
+    painting: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
         raise error
 
+    monkeypatch.setattr(module, "minimize", fail)
     with pytest.raises(DeviceError, match="not enough memory for a result of 64 x 43 pixels"):
-        stylizer(photo, painting, on_step=fail)
+        stylizer(photo, painting)
 
 
 def test_errors_of_the_callback_pass_through(stylizer: Stylizer, photo: str, painting: str) -> None:
     def fail(_: Step) -> None:
-        raise RuntimeError("mine")
+        raise RuntimeError("mine is out of memory")
 
     with pytest.raises(RuntimeError, match="mine"):
         stylizer(photo, painting, on_step=fail)
+
+
+@pytest.mark.parametrize("state", [torch.no_grad, torch.inference_mode])
+def test_whatever_the_callers_torch_is_set_to(
+    state: Any, stylizer: Stylizer, photo: str, painting: str
+) -> None:
+    expected = stylizer(photo, painting, size=48, iterations=3).image
+    with state():
+        assert stylizer(photo, painting, size=48, iterations=3).image == expected
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert stylize(photo, painting, size=48, iterations=3).image == expected
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("layers", ["relu1_1:1e-9", "relu1_1:1e9"])
+@pytest.mark.parametrize("weight", [1e-30, 1e30])
+def test_extreme_weights_still_paint(
+    layers: str, weight: float, stylizer: Stylizer, photo: str, painting: str
+) -> None:
+    result = stylizer(
+        photo, painting, style_layers=layers, style_weight=weight, content_weight=0, iterations=10
+    )
+    assert 0 < result.losses[-1].total < 0.5 * result.losses[0].total
 
 
 def test_save(stylizer: Stylizer, photo: str, painting: str, tmp_path: Path) -> None:

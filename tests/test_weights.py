@@ -129,6 +129,14 @@ def test_wrong_files(
     noise_state["features.34.bias"] = torch.ones(512).int()
     torch.save(noise_state, path)
     refused("features.34.bias holds values")
+    for odd in (
+        torch.ones(512, device="meta"),
+        torch.ones(512).to_sparse(),
+        torch.full((512,), 1e300, dtype=torch.float64),  # not finite in float32
+    ):
+        noise_state["features.34.bias"] = odd
+        torch.save(noise_state, path)
+        refused(r"features.34.bias holds values|not a readable state dict")
 
 
 def test_a_pickle_with_code_in_it_is_not_run(tmp_path: Path) -> None:
@@ -199,7 +207,7 @@ def test_download(
     with pytest.raises(WeightsError, match=r"download failed .*404"):
         weights.load("torchvision")
     served.write_bytes(data.read_bytes()[:-1])
-    with pytest.raises(WeightsError, match=r"download failed \(invalid hash"):
+    with pytest.raises(WeightsError, match=r"download failed .*invalid hash"):
         weights.load("torchvision")
     assert not list(cached.parent.iterdir()), "neither a bad file nor a temporary one"
 

@@ -6,23 +6,29 @@ torch is not imported before the arguments and the pictures are known to be good
 import contextlib
 import logging
 import os
+import stat
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import IO, Any
 
 import click
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from . import images, pyramid
-from .errors import OptionError, OutputError, StylizeError
+from . import images
+from .errors import DeviceError, OptionError, OutputError, PictureError, StylizeError
+from .images import Source
+from .job import Job
 from .layers import LAYERS
-from .options import PRESETS, Options, flag
+from .options import PRESETS, Options, flag, weights_path
 from .progress import Bar, StopOnInterrupt
 
 INTERRUPTED = 130
+
+#: For the shell's completion alone; what a path leads to is seen when it is opened.
+PATH = click.Path(allow_dash=True, readable=False)
 
 log = logging.getLogger("stylize")
 
@@ -37,10 +43,15 @@ class _Command(click.Command):
             if "--debug" in (sys.argv[1:] if args is None else args):
                 traceback.print_exc()
             code, message = _told(error)
-            # One line, whatever the file is called.
-            message = message.replace("\n", "\\n").replace("\r", "\\r")
-            click.echo(f"stylize: {message}", err=True)
+            with contextlib.suppress(OSError):
+                click.echo(_one_line(f"stylize: {message}"), err=True)
             sys.exit(code)
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt as error:  # click would print an empty line first
+            raise click.Abort from error
 
 
 def _told(error: Exception) -> tuple[int, str]:
@@ -49,6 +60,8 @@ def _told(error: Exception) -> tuple[int, str]:
         return error.exit_code, str(error)
     if isinstance(error, click.ClickException):
         return error.exit_code, f"{error.format_message()} (stylize --help tells more)"
+    if isinstance(error, MemoryError):
+        return DeviceError.exit_code, "not enough memory"
     if isinstance(error, click.Abort):  # Ctrl-C, as click has it
         return INTERRUPTED, "interrupted before there was a picture"
     return 1, f"a bug: {error!r}; please report it, with what --debug prints"
@@ -82,14 +95,12 @@ def _list_layers(context: click.Context, _: click.Parameter, wanted: bool) -> No
     cls=_Command,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.argument("content", type=click.Path(allow_dash=True))
-@click.argument(
-    "styles", metavar="STYLE...", type=click.Path(allow_dash=True), nargs=-1, required=True
-)
+@click.argument("content", type=PATH)
+@click.argument("styles", metavar="STYLE...", type=PATH, nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(allow_dash=True),
+    type=PATH,
     required=True,
     help="Where the result goes: .png, .jpg, .webp, .tif or .avif; '-' is standard output.",
 )
@@ -139,20 +150,17 @@ def _paint(
     content: str, styles: tuple[str, ...], output: str, options: Options, quiet: bool
 ) -> int:
     _check_paths([content, *styles], output, options)
-    if output != "-" and os.path.lexists(output) and options.existing != "replace":
-        if options.existing == "fail":
-            raise OutputError(f"{output}: is there already (--existing fail)")
+    there = output != "-" and os.path.lexists(output) and not os.path.isdir(output)
+    if there and options.existing == "fail":
+        raise OutputError(f"{output}: is there already (--existing fail)")
+    if there and options.existing == "skip":
         log.warning("%s: is there already, skipped", output)
         return 0
     if output != "-":
         images.check_output(output)
-    photo, *paintings = [
-        images.load(sys.stdin.buffer if path == "-" else path, "standard input")
-        for path in (content, *styles)
-    ]
-    size = pyramid.result_size(photo.image.size, options.size)
+    job = Job.prepare(options, _source(content), [_source(style) for style in styles])
     format = options.format if output == "-" else images.format_of(output)
-    images.check_format(format, size)
+    images.check_format(format, job.size)
 
     from .stylizer import Step, Stylizer  # and with it, torch
 
@@ -163,42 +171,72 @@ def _paint(
                 bar(step)
                 return stop(step)
 
-            result = Stylizer(options)(photo, *paintings, on_step=on_step)
+            result = Stylizer(options).paint(job, on_step)
         if output == "-":
             _write_stdout(images.encode(result.image, format, options.jpeg_quality))
         else:
             result.save(output)
-    log.info("%s: %d x %d pixels in %.1f s", output, *result.image.size, result.seconds)
+    name = "standard output" if output == "-" else output
+    log.info("%s: %d x %d pixels in %.1f s", name, *result.image.size, result.seconds)
     if result.complete:
         return 0
-    log.warning("interrupted; %s holds the picture so far", output)
+    log.warning("interrupted; %s holds the picture so far", name)
     return INTERRUPTED
+
+
+def _source(path: str) -> Source:
+    if path != "-":
+        return path
+    return images.load(_stream("standard input", sys.stdin), "standard input")
 
 
 def _check_paths(inputs: list[str], output: str, options: Options) -> None:
     if inputs.count("-") > 1:
         raise OptionError("only one picture can come from standard input")
-    if output == "-":
-        if sys.stdout.isatty():
-            raise OptionError("-o -: standard output is a terminal; pipe it, or name a file")
-        return
-    for path in [*inputs, options.init, options.weights]:
-        if _same_file(path, output):
+    if output == "-" and _stream("standard output", sys.stdout) and sys.stdout.isatty():
+        raise OptionError("-o -: standard output is a terminal; pipe it, or name a file")
+    for path in [*inputs, options.init, weights_path(options.weights)[0]]:
+        if _same_file(_identity(path, sys.stdin), _identity(output, sys.stdout)):
             raise OptionError(f"-o {output}: is an input too; name another file")
 
 
-def _same_file(one: str, other: str) -> bool:
+def _identity(path: str, standard: Any) -> os.stat_result | None:
+    """Which file that is, through links of both kinds; None where there is none."""
     try:
-        return os.path.samefile(one, other)  # through links of both kinds
-    except (OSError, ValueError):  # one of them is not there, or no path at all
-        return False
+        return os.fstat(standard.fileno()) if path == "-" else os.stat(path)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _same_file(one: os.stat_result | None, other: os.stat_result | None) -> bool:
+    return bool(one and other and stat.S_ISREG(one.st_mode) and os.path.samestat(one, other))
+
+
+def _stream(name: str, stream: Any) -> IO[bytes]:
+    """The bytes of a standard stream."""
+    if stream is None:  # as Python has it where the shell closed it: <&-
+        error = PictureError if name == "standard input" else OutputError
+        raise error(f"{name}: is closed")
+    buffer: IO[bytes] = stream.buffer
+    return buffer
+
+
+class _OneLine(logging.Formatter):
+    """Whatever a file is called, it breaks no line and sends no command to the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _one_line(super().format(record))
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @contextlib.contextmanager
 def _notes(quiet: bool, verbose: bool) -> Iterator[None]:
     """Show the library's log on stderr, and of Python's warnings nothing."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("stylize: %(message)s"))
+    handler.setFormatter(_OneLine("stylize: %(message)s"))
     log.addHandler(handler)
     level = log.level
     log.setLevel(logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING)
@@ -212,7 +250,7 @@ def _notes(quiet: bool, verbose: bool) -> Iterator[None]:
 
 
 def _write_stdout(data: bytes) -> None:
-    stdout = sys.stdout.buffer
+    stdout = _stream("standard output", sys.stdout)
     try:
         stdout.write(data)
         stdout.flush()

@@ -6,12 +6,15 @@ torch is imported only where a tensor is asked for, so that a bad file is told a
 import io
 import os
 import secrets
+import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError, features
 
 from .errors import OutputError, PictureError
 from .options import FORMATS
@@ -19,8 +22,19 @@ from .options import FORMATS
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Pixels a side at most, where a format has such a limit.
-_LARGEST = {"jpeg": 65535, "webp": 16383}
+#: Pixels a side at most, where a format (or its library) has such a limit.
+_LARGEST = {"jpeg": 65500, "webp": 16383}
+
+#: What undoes each EXIF orientation.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 #: What stands for a picture in the API: a path, an open binary file, a PIL image, or an array
 #: (H x W or H x W x 1, 3 or 4; uint8, uint16, bool, or floats in [0, 1]).
@@ -61,7 +75,7 @@ def load(source: Source, name: str = "picture") -> Picture:
     elif isinstance(source, (str, os.PathLike)):
         name, file = os.fspath(source), _opened(Path(source))
     elif hasattr(source, "read"):
-        file = io.BytesIO(source.read())
+        file = _held(source, name)
     else:
         file, image = None, _from_array(source, name)
     try:
@@ -69,10 +83,11 @@ def load(source: Source, name: str = "picture") -> Picture:
             warnings.simplefilter("ignore")  # of damaged metadata that we do not need
             # Pillow warns of a picture large enough to exhaust the memory; we do not go on.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if file is None:
-                return Picture(_to_rgb(image), name)
-            with file, Image.open(file) as opened:
-                return Picture(_to_rgb(opened), name)
+            if file is not None:
+                with file, Image.open(file) as opened:
+                    image = _to_rgb(opened)
+            else:
+                image = _to_rgb(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
         raise PictureError(
@@ -87,10 +102,21 @@ def load(source: Source, name: str = "picture") -> Picture:
         raise
     except Exception as error:  # Pillow's readers fail in a dozen ways on damaged files
         raise PictureError(f"{name}: damaged or cut short ({error})") from error
+    if not all(image.size):
+        raise PictureError(f"{name}: has no pixels")
+    return Picture(image, name)
+
+
+def _held(file: IO[bytes], name: str) -> IO[bytes]:
+    """All of a file that may be a pipe: Pillow needs to go back and forth in it."""
+    try:
+        return io.BytesIO(file.read())
+    except (OSError, ValueError, TypeError) as error:
+        raise PictureError(f"{name}: cannot be read ({error})") from error
 
 
 def _opened(path: Path) -> IO[bytes]:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise PictureError(f"{path}: is a folder; give a picture")
     try:
         return path.open("rb")
@@ -128,13 +154,15 @@ def _from_array(array: Any, name: str) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    image = ImageOps.exif_transpose(image)
+    turn = _UPRIGHT.get(_orientation(image))
+    if turn is not None:
+        image = image.transpose(turn)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _to_8_bits(image).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
-    if image.mode == "I" or image.mode == "F" or image.mode.startswith("I;16"):
-        image = _to_8_bits(image)
     if image.mode == "LAB":
         lab = ImageCms.createProfile("LAB")
         converted = ImageCms.profileToProfile(
@@ -143,6 +171,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         assert converted is not None  # only when inPlace
         return converted
     return image.convert("RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    """Of EXIF, 1 to 8. Read by hand: exif_transpose stumbles over other tags that are broken."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # broken EXIF is no reason to refuse the picture
+        return 1
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
@@ -217,10 +253,13 @@ def check_output(path: str | os.PathLike[str], size: tuple[int, int] = (1, 1)) -
             raise OutputError(f"{os.fspath(path)}: is a folder; give a file name")
         if not target.parent.is_dir():
             raise OutputError(f"{os.fspath(path)}: no folder {target.parent}; make it first")
+        if target.exists() and not target.is_file():
+            raise OutputError(f"{os.fspath(path)}: is no ordinary file; '-o -' writes to a pipe")
         if target.exists() and not os.access(target, os.W_OK):
             raise OutputError(f"{os.fspath(path)}: is there already, and write-protected")
-        _write_aside(target, b"").unlink()
-    except OSError as error:
+        with _aside(target, b""):
+            pass
+    except (OSError, ValueError) as error:
         raise _unwritable(path, error) from error
 
 
@@ -244,6 +283,9 @@ def encode(image: Image.Image, format: str, quality: int) -> bytes:
         image: of mode RGB.
         format: a key of `FORMATS`.
         quality: 1 to 100, for JPEG (colour kept at full resolution, 4:4:4), WebP and AVIF.
+
+    Raises:
+        OutputError: the format cannot hold it.
     """
     settings: dict[str, dict[str, Any]] = {
         "png": {},
@@ -253,7 +295,10 @@ def encode(image: Image.Image, format: str, quality: int) -> bytes:
         "avif": {"quality": quality, "subsampling": "4:4:4"},
     }
     buffer = io.BytesIO()
-    image.save(buffer, format, **settings[format])
+    try:
+        image.save(buffer, format, **settings[format])
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{format}: cannot hold this picture ({error})") from error
     return buffer.getvalue()
 
 
@@ -264,30 +309,29 @@ def save(image: Image.Image, path: str | os.PathLike[str], quality: int) -> None
         OutputError: unknown suffix, or the file cannot be written.
     """
     data = encode(image, format_of(path), quality)
-    target = Path(os.path.realpath(path))  # through a link, not over it
     try:
-        aside = _write_aside(target, data)
-        try:
+        target = Path(os.path.realpath(path))  # through a link, not over it
+        with _aside(target, data) as aside:
+            if target.exists():
+                shutil.copymode(target, aside)
             os.replace(aside, target)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unwritable(path, error) from error
 
 
-def _write_aside(target: Path, data: bytes) -> Path:
-    """Write to a new file beside `target`, whose suffix no script takes for a picture."""
+@contextmanager
+def _aside(target: Path, data: bytes) -> Iterator[Path]:
+    """A new file beside `target`, gone afterwards unless moved; its suffix is no picture's."""
     aside = target.parent / f".stylize-{secrets.token_hex(8)}.part"
     try:
         # Not by tempfile: its files are private, and the result should get the usual rights.
         with aside.open("xb") as file:
             file.write(data)
-    except BaseException:
+        yield aside
+    finally:
         aside.unlink(missing_ok=True)
-        raise
-    return aside
 
 
-def _unwritable(path: str | os.PathLike[str], error: OSError) -> OutputError:
-    return OutputError(f"{os.fspath(path)}: cannot be written ({error.strerror or error})")
+def _unwritable(path: str | os.PathLike[str], error: OSError | ValueError) -> OutputError:
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(f"{os.fspath(path)}: cannot be written ({reason})")

@@ -1,7 +1,6 @@
 """The names of VGG-19's layers, and what a user may write for them. No torch."""
 
 from collections.abc import Sequence
-from math import isfinite
 
 from .errors import OptionError
 
@@ -28,7 +27,7 @@ def parse_layers(specs: str | Sequence[str], option: str) -> dict[str, float]:
         w_l = 1 / (active layers) and is 1 where none is written.
 
     Raises:
-        OptionError: an unknown or repeated layer, or a factor that is not positive.
+        OptionError: an unknown or repeated layer, or a factor out of range.
     """
     names = specs.split(",") if isinstance(specs, str) else specs
     factors: dict[str, float] = {}
@@ -43,9 +42,9 @@ def parse_layers(specs: str | Sequence[str], option: str) -> dict[str, float]:
             factors[name] = float(factor) if colon else 1.0
         except ValueError:
             factors[name] = 0.0
-        if not (isfinite(factors[name]) and factors[name] > 0):
+        if not 1e-9 <= factors[name] <= 1e9:
             raise OptionError(
-                f"{option}: {spec.strip()!r} needs a positive number after the colon,"
+                f"{option}: {spec.strip()!r} needs a number from 1e-9 to 1e9 after the colon,"
                 " as in relu4_1:0.5 (to drop a layer, leave it out)"
             )
     if not factors:

@@ -3,7 +3,9 @@
 The command line, the Python API, the README's table and the tests all read it.
 """
 
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from math import inf, isfinite
 from typing import Any
@@ -22,6 +24,11 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "avif": (".avif",),
 }
 
+#: Weights above this would leave the range of numbers; only their ratio matters anyway.
+HEAVIEST = 1e30
+#: The conventions that can be written behind a path of weights, as in vgg.pth:caffe.
+CONVENTIONS = ("caffe", "torchvision")
+
 #: Sets of options by name; whatever is given beside the preset wins.
 PRESETS: dict[str, dict[str, Any]] = {
     # arXiv:1508.06576: one scale, alpha/beta = 1e-3, and as long as it takes. All else that
@@ -37,7 +44,7 @@ def _number(low: float, high: float = inf) -> _Check:
     def check(value: Any, option: str) -> float:
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise OptionError(f"{option}: {value!r} is not a number") from None
         if not (isfinite(number) and low <= number <= high):
             limits = f"at least {low:g}" if high == inf else f"from {low:g} to {high:g}"
@@ -51,15 +58,15 @@ def _integer(low: int, high: int, *words: str) -> _Check:
     """A whole number from `low` to `high`, or one of `words`."""
 
     def check(value: Any, option: str) -> int | str:
-        if value in words:
-            return str(value)
+        if isinstance(value, str) and value in words:
+            return value
         wanted = " or ".join([f"a whole number from {low} to {high}", *words])
         try:
             number = int(value)
         except (TypeError, ValueError, OverflowError):
             number = low - 1
-        cut = isinstance(value, float) and value != number
-        if cut or not low <= number <= high:
+        exact = isinstance(value, str) or (number == value and not isinstance(value, bool))
+        if not exact or not low <= number <= high:
             raise OptionError(f"{option}: {value!r} will not do; give {wanted}")
         return number
 
@@ -76,6 +83,8 @@ def _choice(*words: str) -> _Check:
 
 
 def _layers(value: Any, option: str) -> str:
+    if isinstance(value, Mapping):
+        value = [f"{name}:{factor}" for name, factor in value.items()]
     factors = parse_layers(value, option)
     return ",".join(name if f == 1 else f"{name}:{f!r}" for name, f in factors.items())
 
@@ -96,16 +105,16 @@ def _blend(value: Any, option: str) -> str | None:
 
 
 def _device(value: Any, option: str) -> str:
-    kind, _, index = str(value).partition(":")
-    if str(value) in ("auto", "cpu", "cuda", "mps") or (kind == "cuda" and index.isdecimal()):
+    if re.fullmatch(r"auto|cpu|mps|cuda(:(0|[1-9][0-9]?))?", str(value)):
         return str(value)
     raise OptionError(f"{option}: {value!r} will not do; give auto, cpu, cuda, cuda:N or mps")
 
 
-def _text(value: Any, option: str) -> str:
-    if not str(value):
-        raise OptionError(f"{option}: is empty")
-    return str(value)
+def _path(value: Any, option: str) -> str:
+    path = os.fspath(value)
+    if not isinstance(path, str) or not path:
+        raise OptionError(f"{option}: {value!r} will not do; give a word or a path")
+    return path
 
 
 def _option(
@@ -161,13 +170,13 @@ class Options:
     )
     content_weight: float = _option(
         1.0,
-        _number(0),
+        _number(0, HEAVIEST),
         "Alpha, the weight of the photo's content; 0 paints pure texture.",
         metavar="ALPHA",
     )
     style_weight: float = _option(
         3000.0,
-        _number(0),
+        _number(0, HEAVIEST),
         "Beta, the weight of the painting's style; 0 rebuilds the photo from its features.",
         metavar="BETA",
     )
@@ -200,7 +209,7 @@ class Options:
     )
     tv_weight: float = _option(
         0.0,
-        _number(0),
+        _number(0, HEAVIEST),
         "Weight of the total variation, which smooths; not in the paper.",
         metavar="WEIGHT",
     )
@@ -210,8 +219,9 @@ class Options:
     optimizer: str = _option_of("lbfgs", ("lbfgs", "adam"), "What moves the pixels.")
     init: str = _option(
         "noise",
-        _text,
-        "Where the optimisation starts: 'noise', 'content', 'style', or a picture's PATH.",
+        _path,
+        "What the optimisation starts from, at the coarsest scale: 'noise', 'content', 'style',"
+        " or a picture's PATH.",
         metavar="START",
     )
     scales: int | str = _option(
@@ -229,11 +239,11 @@ class Options:
         metavar="DEVICE",
     )
     threads: int = _option(
-        0, _integer(0, 4096), "Processor threads; 0 leaves it to torch.", metavar="N"
+        0, _integer(0, 256), "Processor threads; 0 leaves it to torch.", metavar="N"
     )
     weights: str = _option(
         "auto",
-        _text,
+        _path,
         "Weights of VGG-19: 'oxford' (the original, embedded; also 'auto'), 'torchvision'"
         " (downloaded once, 548 MB), or the PATH of a .pth or .safetensors file.",
         metavar="WEIGHTS",
@@ -250,7 +260,13 @@ class Options:
 
     def __post_init__(self) -> None:
         for option in fields(self):
-            value = option.metadata["check"](getattr(self, option.name), flag(option.name))
+            given, spelled = getattr(self, option.name), flag(option.name)
+            try:
+                value = option.metadata["check"](given, spelled)
+            except OptionError:
+                raise
+            except Exception as error:  # arrays, None, bytes: whatever a program may hand over
+                raise OptionError(f"{spelled}: {given!r} will not do") from error
             object.__setattr__(self, option.name, value)
         if self.content_weight == self.style_weight == 0:
             raise OptionError("--content-weight and --style-weight are both 0: nothing to paint")
@@ -266,7 +282,7 @@ class Options:
         Raises:
             OptionError: no such preset or option, or a value out of range.
         """
-        if preset is not None and preset not in PRESETS:
+        if preset is not None and preset not in list(PRESETS):
             raise OptionError(f"--preset: no preset {preset!r}; give {' or '.join(PRESETS)}")
         return cls(**(PRESETS[preset] if preset else {})).but(**given)
 
@@ -298,6 +314,12 @@ class Options:
         if len(shares) != styles:
             raise OptionError(f"--blend: {len(shares)} shares for {styles} STYLEs; give one each")
         return [share / sum(shares) for share in shares]
+
+
+def weights_path(source: str) -> tuple[str, str]:
+    """Split `vgg.pth:caffe` into the path and the convention, which is "" where none is said."""
+    path, _, convention = source.rpartition(":")
+    return (path, convention) if path and convention in CONVENTIONS else (source, "")
 
 
 def flag(name: str) -> str:

@@ -26,7 +26,7 @@ class Bar:
     """
 
     def __init__(self, hidden: bool = False) -> None:
-        self.hidden = hidden or not sys.stderr.isatty()
+        self.hidden = hidden or sys.stderr is None or not sys.stderr.isatty()
         self.bar: tqdm[Any] | None = None
 
     def __enter__(self) -> "Bar":
@@ -77,11 +77,13 @@ class StopOnInterrupt:
         error: BaseException | None,
         trace: "TracebackType | None",
     ) -> None:
-        signal.signal(signal.SIGINT, self.before)
+        if self.before is not None:
+            signal.signal(signal.SIGINT, self.before)
 
     def __call__(self, step: "Step") -> bool:
         """Whether the run should end."""
-        if step.iteration == 1:
+        # A shell that runs the command in the background lets it ignore Ctrl-C: so be it.
+        if step.iteration == 1 and self.before is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, self._interrupted)
         return self.asked
 

@@ -92,6 +92,8 @@ def plan(size: tuple[int, int], iterations: int, scales: int | str, smallest: in
     sizes = [size]
     while len(sizes) < min(iterations, 16 if scales == "auto" else int(scales)):
         coarser = resized(size, 0.5 ** len(sizes))
+        if coarser == sizes[0]:
+            break
         if min(coarser) < smallest or (scales == "auto" and max(coarser) < 0.75 * COARSEST):
             break
         sizes.insert(0, coarser)

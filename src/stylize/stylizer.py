@@ -4,7 +4,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +16,11 @@ from torch.nn.functional import interpolate
 
 from . import images, pyramid, weights
 from .errors import DeviceError, OptionError
-from .images import Picture, Source
-from .layers import parse_layers, smallest_side
+from .images import Source
+from .job import Job
 from .losses import Losses, Objective, Targets, mean_gram
 from .minimize import minimize
-from .options import Options, flag
+from .options import Options
 from .pyramid import Scale
 from .vgg import Vgg19
 
@@ -37,12 +37,14 @@ class Step:
     """The state of a run after one evaluation of the network.
 
     Attributes:
-        iteration: 1 to `iterations`, over all scales.
+        iteration: 1 to `iterations`, over all scales; where a scale ends early, the rest of
+            its share is left out of the count.
         iterations: planned in all.
         scale: the size being painted.
         scales: all of them, coarse to fine.
         losses: of the best picture so far at this scale.
-        image: that picture, 1 x 3 x H x W in [0, 1] or a little beyond, on the run's device.
+        image: that picture, 1 x 3 x H x W in [0, 1] or a little beyond, on the run's device; to be
+            read, not written to.
     """
 
     iteration: int
@@ -112,7 +114,8 @@ def stylize(
     Raises:
         StylizeError: one of its children, which names the file or option at fault.
     """
-    return Stylizer(preset=preset, **options)(content, *styles, on_step=on_step)
+    job = Job.prepare(Options.from_preset(preset, **options), content, styles)
+    return Stylizer(job.options).paint(job, on_step)
 
 
 class Stylizer:
@@ -161,15 +164,19 @@ class Stylizer:
         Raises:
             StylizeError: one of its children.
         """
-        started = time.perf_counter()
         options = self.options.but(**changes)
         for name in self.FIXED:
             if getattr(options, name) != getattr(self.options, name):
                 raise OptionError(f"{name}: is fixed for a Stylizer; make another one")
-        job = _Job.prepare(options, content, styles)
+        return self.paint(Job.prepare(options, content, styles), on_step)
+
+    def paint(self, job: Job, on_step: OnStep | None = None) -> Result:
+        """Paint what has been prepared. As `__call__`, which prepares it."""
+        started = time.perf_counter()
         history: list[Losses] = []
         complete = True
-        with _memory_told(f"a result of {job.size[0]} x {job.size[1]} pixels"), _threads(options):
+        # Whatever the caller's torch is set to, the gradient is needed here.
+        with torch.inference_mode(False), torch.enable_grad(), _threads(job.options):
             for step in self._steps(job):
                 history.append(step.losses)
                 if on_step is not None and on_step(step):
@@ -177,25 +184,27 @@ class Stylizer:
                     break
             # A run stopped at a coarse scale still gives a picture of the size asked for.
             image = images.to_image(_enlarged(step.image, job.size))
-        return Result(image, tuple(history), options, time.perf_counter() - started, complete)
+        seconds = time.perf_counter() - started
+        return Result(image, tuple(history), job.options, seconds, complete)
 
-    def _steps(self, job: "_Job") -> Iterator[Step]:
+    def _steps(self, job: Job) -> Iterator[Step]:
         """Every evaluation of a run, coarse to fine."""
         image: Tensor | None = None
         planned = 0
-        for scale in job.scales:
-            size = (scale.width, scale.height)
-            objective = self._objective(job, size)
-            image = self._start(job, size) if image is None else _enlarged(image, size)
-            evaluations = minimize(objective, image, scale.iterations, job.options.optimizer)
-            for iteration, evaluation in enumerate(evaluations, start=planned + 1):
-                image = evaluation.image
-                total = job.options.iterations
-                yield Step(iteration, total, scale, job.scales, evaluation.losses, image)
-            planned += scale.iterations
+        with _memory_told(f"a result of {job.size[0]} x {job.size[1]} pixels"):
+            for scale in job.scales:
+                size = (scale.width, scale.height)
+                objective = self._objective(job, size)
+                image = self._start(job, size) if image is None else _enlarged(image, size)
+                evaluations = minimize(objective, image, scale.iterations, job.options.optimizer)
+                for iteration, evaluation in enumerate(evaluations, start=planned + 1):
+                    image = evaluation.image
+                    total = job.options.iterations
+                    yield Step(iteration, total, scale, job.scales, evaluation.losses, image)
+                planned += scale.iterations
 
     @torch.no_grad()
-    def _objective(self, job: "_Job", size: tuple[int, int]) -> Objective:
+    def _objective(self, job: Job, size: tuple[int, int]) -> Objective:
         """What to minimise at one size: the photo's features, the blend of the Gram matrices."""
         grams: dict[str, Tensor] = {}
         for painting, share in zip(job.paintings, job.shares, strict=True):
@@ -216,67 +225,17 @@ class Stylizer:
             tv_weight=job.options.tv_weight,
         )
 
-    def _start(self, job: "_Job", size: tuple[int, int]) -> Tensor:
+    def _start(self, job: Job, size: tuple[int, int]) -> Tensor:
         if job.start is not None:
             return self._tensor(ImageOps.fit(job.start, size, Image.Resampling.LANCZOS), size)
         # Drawn on the CPU, so that a seed means the same noise on every device.
-        generator = torch.Generator().manual_seed(job.options.seed)
-        noise = torch.randn(1, 3, size[1], size[0], generator=generator)
+        generator = torch.Generator("cpu").manual_seed(job.options.seed)
+        shape = (1, 3, size[1], size[0])
+        noise = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
         return (0.5 + NOISE * noise).to(self.device)
 
     def _tensor(self, image: Image.Image, size: tuple[int, int]) -> Tensor:
         return images.to_tensor(image, size).to(self.device)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One picture to paint: everything read and checked, nothing computed.
-
-    `start` is None for noise. Layers are those in use: a term of weight 0 has none.
-    """
-
-    options: Options
-    content: Picture
-    paintings: tuple[Picture, ...]
-    shares: tuple[float, ...]
-    start: Image.Image | None
-    content_layers: dict[str, float]
-    style_layers: dict[str, float]
-    smallest: int
-    size: tuple[int, int]
-    scales: tuple[Scale, ...]
-
-    @classmethod
-    def prepare(cls, options: Options, content: Source, styles: Sequence[Source]) -> "_Job":
-        if not styles:
-            raise OptionError("give at least one style picture")
-        shares = options.shares(len(styles))
-        photo = images.load(content, "content picture")
-        paintings = [images.load(style, "style picture") for style in styles]
-        layers = {
-            name: parse_layers(getattr(options, f"{name}_layers"), flag(f"{name}_layers"))
-            if getattr(options, f"{name}_weight")
-            else {}
-            for name in ("content", "style")
-        }
-        smallest = smallest_side([*layers["content"], *layers["style"]])
-        size = pyramid.result_size(photo.image.size, options.size)
-        for picture in (photo, *paintings):
-            pyramid.check_smallest(picture.image.size, smallest, picture.name)
-        pyramid.check_smallest(size, smallest, f"{photo.name}, resized")
-        starts = {"noise": None, "content": photo.image, "style": paintings[0].image}
-        return cls(
-            options=options,
-            content=photo,
-            paintings=tuple(paintings),
-            shares=tuple(shares),
-            start=starts[init] if (init := options.init) in starts else images.load(init).image,
-            content_layers=layers["content"],
-            style_layers=layers["style"],
-            smallest=smallest,
-            size=size,
-            scales=tuple(pyramid.plan(size, options.iterations, options.scales, smallest)),
-        )
 
 
 def _enlarged(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -318,7 +277,12 @@ def _memory_told(what: str) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         # CUDA has a class for it; the CPU's allocator and MPS only have words.
-        words = ("out of memory", "not enough memory", "can't allocate memory")
+        words = (
+            "out of memory",
+            "not enough memory",
+            "can't allocate memory",
+            "could not create a primitive",  # oneDNN's way to say it
+        )
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not any(
             word in str(error) for word in words
         ):

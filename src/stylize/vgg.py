@@ -47,8 +47,12 @@ class Vgg19(nn.Module):
         normalization = weights.normalization
         self.channels = list(normalization.channels)
         self.scale = normalization.scale
-        self.register_buffer("mean", torch.tensor(normalization.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(normalization.std).view(1, 3, 1, 1))
+        self.register_buffer(
+            "mean", torch.tensor(normalization.mean, dtype=torch.float32).view(1, 3, 1, 1)
+        )
+        self.register_buffer(
+            "std", torch.tensor(normalization.std, dtype=torch.float32).view(1, 3, 1, 1)
+        )
         self.mean: Tensor
         self.std: Tensor
         self.requires_grad_(False)

@@ -8,6 +8,7 @@ Two conventions are in use, and a network fed in the wrong one paints garbage wi
 
 import hashlib
 import logging
+import os
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor
 from torchvision.models import VGG19_Weights
 
 from .errors import WeightsError
+from .options import weights_path
 
 log = logging.getLogger(__name__)
 
@@ -144,11 +146,9 @@ def _torchvision() -> dict[str, Tensor]:
 
 
 def _from_path(source: str) -> Weights:
-    path, convention = Path(source), ""
-    head, colon, suffix = source.rpartition(":")
-    if colon and suffix in NORMALIZATIONS:
-        path, convention = Path(head), suffix
-    if not path.is_file():
+    name, convention = weights_path(source)
+    path = Path(name)
+    if not os.path.isfile(path):
         raise WeightsError(
             f"{path}: no such weights file; give auto, oxford, torchvision or a path"
         )
@@ -211,7 +211,8 @@ def _checked(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
                 raise WeightsError(
                     f"{path}: not a VGG-19: features.{key} should be {shape}, found {found}"
                 )
-            if not tensor.is_floating_point() or not tensor.isfinite().all():
+            plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+            if not plain or not tensor.is_floating_point() or not tensor.float().isfinite().all():
                 raise WeightsError(
                     f"{path}: features.{key} holds values that are not finite numbers"
                 )
@@ -228,4 +229,4 @@ def _sha256(path: Path) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 
 from stylize import Options, Stylizer
+from stylize.job import Job
 from stylize.minimize import minimize
-from stylize.stylizer import _Job
 
 ROOT = Path(__file__).parent.parent.parent
 PHOTO = str(ROOT / "contents" / "astronaut.jpg")
@@ -29,7 +29,7 @@ PAINTING = str(ROOT / "styles" / "composition-viii.jpg")
 
 def ours() -> Callable[[], object]:
     stylizer = Stylizer(size=512, scales=1, device="cpu")
-    job = _Job.prepare(stylizer.options, PHOTO, [PAINTING])
+    job = Job.prepare(stylizer.options, PHOTO, [PAINTING])
     objective = stylizer._objective(job, job.size)
     evaluations = minimize(objective, stylizer._start(job, job.size), 10**6)
     return lambda: next(evaluations)
