@@ -19,7 +19,7 @@ END = "<!-- end of options -->\n"
 def options_table() -> str:
     """Every option of the command, as it stands in its help."""
     rows = ["| option | default | what it does |", "|---|---|---|"]
-    for option in command.get_params(click.Context(command)):
+    for option in command.get_params(command.make_context("stylize", [], resilient_parsing=True)):
         if isinstance(option, click.Option):
             assert option.help, option.name
             said, _, default = option.help.rstrip("]").partition("  [default: ")
