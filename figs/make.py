@@ -27,7 +27,7 @@ GALLERY = [
     ("astronaut", "composition-viii", ""),
     ("chelsea", "summertime", "-s 512"),
     ("coffee", "poppies", ""),
-    ("summer-palace", "great-wave", "--preset paper"),
+    ("chelsea", "summertime", "-s 512 --preset paper"),
 ]
 
 

@@ -75,6 +75,17 @@ def test_gram_knows_no_arrangement() -> None:
     assert torch.linalg.eigvalsh(gram(f)).min() > -1e-12
 
 
+def test_grams_own_gradient() -> None:
+    f = features(3, 2, 4).requires_grad_()
+    assert torch.autograd.gradcheck(gram, f)
+    # Also where what comes down is not symmetric.
+    slope = torch.rand(3, 3, dtype=torch.float64)
+    (ours,) = torch.autograd.grad((gram(f) * slope).sum(), f)
+    flat = f[0].flatten(1)
+    (theirs,) = torch.autograd.grad(((flat @ flat.T) * slope).sum(), f)
+    torch.testing.assert_close(ours, theirs)
+
+
 def test_gram_and_content_add_up_over_tiles() -> None:
     f, p = features(3, 4, 8), features(3, 4, 8)
     left, right = f[..., :3], f[..., 3:]

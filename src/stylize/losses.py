@@ -7,6 +7,7 @@ step of their own.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,8 +24,23 @@ def gram(features: Tensor) -> Tensor:
     Returns:
         N x N, symmetric.
     """
-    flat = features[0].flatten(1)
-    return flat @ flat.T
+    product: Tensor = _SelfProduct.apply(features[0].flatten(1))
+    return product
+
+
+class _SelfProduct(torch.autograd.Function):
+    """F F^T. Autograd would find its gradient by two products of that size; (S + S^T) F is one."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor) -> Tensor:
+        ctx.save_for_backward(flat)
+        return flat @ flat.T
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        flat: Tensor
+        (flat,) = ctx.saved_tensors
+        return (slope + slope.T) @ flat
 
 
 def mean_gram(features: Tensor) -> Tensor:

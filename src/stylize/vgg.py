@@ -37,8 +37,9 @@ class Vgg19(nn.Module):
             if isinstance(module, nn.Conv2d):
                 self.steps[f"conv{block}_{conv}"] = module
             elif isinstance(module, nn.ReLU):
-                # torchvision's ReLU overwrites its input; a tapped tensor must stay as it is.
-                self.steps[f"relu{block}_{conv}"] = nn.ReLU(inplace=False)
+                # In place, which halves the memory: what it overwrites is the convolution's
+                # output, never a tap, for the taps lie behind the ReLUs.
+                self.steps[f"relu{block}_{conv}"] = nn.ReLU(inplace=True)
                 conv += 1
             else:
                 pool = nn.AvgPool2d(2) if pooling == "avg" else nn.MaxPool2d(2)
