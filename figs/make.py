@@ -1,7 +1,8 @@
 """Make the pictures of the README again: `python figs/make.py [NAME...]`, all without a name.
 
-They are painted by the code as it is, each by the command that the README shows beside it. All
-of them take about half an hour on two cores.
+They are painted by the code as it is: the gallery by the commands in outputs/README.md, the strips
+through the Python API with the options written below each picture. All of them take about half an
+hour on two cores, and need what `pip install -e ".[dev]"` brings.
 """
 
 import subprocess
@@ -115,7 +116,7 @@ def optimizer() -> None:
         axes.semilogy(range(1, len(totals) + 1), totals, label=f"{kind}: {totals[-1]:.3g}")
         pictures.append((f"--optimizer {kind}", result.image))
         print(kind, totals[99], totals[199], totals[-1], f"{result.seconds:.0f} s")
-    axes.set(xlabel="evaluations of the network", ylabel="total loss")
+    axes.set(xlabel="evaluations of the network", ylabel="lowest total loss so far")
     axes.legend(title="after 300")
     axes.grid(alpha=0.3)
     figure.savefig(FIGS / "optimizer-loss.png", dpi=110)

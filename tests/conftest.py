@@ -20,7 +20,7 @@ def oxford() -> weights.Weights:
 
 @pytest.fixture(scope="session")
 def vgg(oxford: weights.Weights) -> Vgg19:
-    return Vgg19(oxford)
+    return Vgg19(oxford, "avg")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import os
+import re
 import subprocess
 import sys
 
@@ -17,16 +19,17 @@ BELOW = {
     "errors": "",
     "layers": "errors",
     "options": "errors layers",
-    "images": "errors options",
-    "weights": "errors options",
+    "images": "errors",
+    "output": "errors options",
+    "weights": "errors layers options",
     "vgg": "layers weights",
     "losses": "vgg",
     "minimize": "errors losses",
     "pyramid": "errors options",
     "job": "errors images layers options pyramid",
-    "stylizer": "errors images job losses minimize options pyramid vgg weights",
+    "stylizer": "errors images output job losses minimize options pyramid vgg weights",
     "progress": "stylizer",
-    "cli": "errors images job layers options progress stylizer",
+    "cli": "errors images job layers options output progress stylizer",
     "__init__": "errors losses options stylizer",
     "__main__": "cli",
 }
@@ -48,6 +51,15 @@ def test_every_module_has_its_room() -> None:
 @pytest.mark.parametrize("module", BELOW)
 def test_arrows_run_downward(module: str) -> None:
     assert imports(module) == set(BELOW[module].split())
+
+
+def test_the_architecture_note_lists_the_modules_from_the_bottom_up() -> None:
+    """Each after all that it imports, as the note says of its table."""
+    note = (SOURCE / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)\.py` \|", note, re.M)
+    assert set(listed) == set(BELOW) - {"__init__", "__main__"}
+    for place, module in enumerate(listed):
+        assert set(BELOW[module].split()) <= set(listed[:place]), module
 
 
 def test_no_circles() -> None:
@@ -103,7 +115,6 @@ def test_answers_without_torch(args: str) -> None:
 
 def test_shell_completion_names_options_and_choices() -> None:
     """As bash asks for it; and it too must not wait for torch."""
-    import os
 
     def complete(words: str) -> str:
         env = {**os.environ, "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
@@ -114,7 +125,9 @@ def test_shell_completion_names_options_and_choices() -> None:
             text=True,
             check=False,
         )
-        assert "| torch" not in ran.stderr.replace("   ", "")
+        imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+        assert "stylize.cli" in imported
+        assert "torch" not in imported
         return ran.stdout
 
     assert "plain,--style-weight" in complete("stylize a.jpg --style-w")

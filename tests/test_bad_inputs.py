@@ -31,8 +31,9 @@ def folder(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.Monkey
     good.resize((400, 17)).save("thin.png")
     Image.new("1", (14000, 14000)).save("bomb.png")
     Path("weights.pth").write_text("no weights")
-    Path("device.png").symlink_to("photo.jpg")
-    os.mkfifo("fifo.png")
+    if sys.platform != "win32":
+        Path("link.png").symlink_to("photo.jpg")
+        os.mkfifo("fifo.png")
     return tmp_path
 
 
@@ -71,13 +72,14 @@ BAD: list[tuple[str, int, str]] = [
     ("photo.jpg dot.png -o out.png", 3, "dot.png: 1 x 1 pixels, but"),
     ("thin.png painting.png -o out.png -s 100", 3, "thin.png, resized: 100 x 4 pixels, but"),
     ("{p} -s 16", 3, "photo.jpg, resized: 16 x 11 pixels, but"),
+    ("{p} --init -", 2, "--init: cannot come from standard input"),
     ("{p} --init none.png", 3, "none.png: no such file"),
     ("photo.jpg painting.png -o out.gif", 4, "out.gif: unknown suffix '.gif'"),
     ("photo.jpg painting.png -o out", 4, "out: unknown suffix ''"),
     ("photo.jpg painting.png -o none/out.png", 4, "none; make it first"),
     ("photo.jpg painting.png -o folder.png", 4, "folder.png: is a folder"),
     ("photo.jpg painting.png -o out.webp -s 17000", 4, "webp holds 16383 pixels a side"),
-    ("device.png painting.png -o device.png", 2, "is an input too"),
+    ("link.png painting.png -o link.png", 2, "is an input too"),
     ("photo.jpg painting.png -o fifo.png", 4, "fifo.png: is no ordinary file"),
     ("{long}.jpg painting.png -o out.png", 3, ".jpg: cannot be read (File name too long)"),
     ("photo.jpg painting.png -o {long}.png", 4, ".png: cannot be written (File name too long)"),
@@ -92,6 +94,8 @@ BAD: list[tuple[str, int, str]] = [
 
 @pytest.mark.parametrize(("args", "code", "message"), BAD, ids=[row[0] for row in BAD])
 def test_bad_input(args: str, code: int, message: str, folder: Path) -> None:
+    if sys.platform == "win32" and any(word in args for word in ("link.png", "fifo", "long")):
+        pytest.skip("no such files there")
     before = sorted(os.listdir(folder))
     typed = args.format(p="photo.jpg painting.png -o out.png", long="a" * 300).split()
     result = CliRunner().invoke(command, typed, input=b"nothing")

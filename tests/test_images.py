@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from stylize import OutputError, PictureError, images
+from stylize import OutputError, PictureError, images, output
 from stylize.options import FORMATS
 
 Gradient = Callable[[int, int], Image.Image]
@@ -257,11 +257,11 @@ def test_values_outside_are_clipped() -> None:
 def test_every_format_is_written_and_read(suffix: str, tmp_path: Path, photo: str) -> None:
     image = images.load(photo).image
     path = tmp_path / f"a{suffix.upper()}"
-    images.check_output(path, image.size)
-    images.save(image, path, 95)
+    output.check_output(path, image.size)
+    output.save(image, path, 95)
     with Image.open(path) as again:
         assert again.format is not None
-        assert again.format.lower() == images.format_of(path)
+        assert again.format.lower() == output.format_of(path)
         assert (
             apart(again.convert("RGB"), image) < (0 if suffix in (".png", ".tif") else 2.5) + 1e-9
         )
@@ -271,7 +271,7 @@ def test_every_format_is_written_and_read(suffix: str, tmp_path: Path, photo: st
 def test_jpeg_keeps_colour_at_full_resolution(tmp_path: Path) -> None:
     from PIL import JpegImagePlugin
 
-    images.save(Image.new("RGB", (32, 32), "red"), tmp_path / "a.jpg", 95)
+    output.save(Image.new("RGB", (32, 32), "red"), tmp_path / "a.jpg", 95)
     with Image.open(tmp_path / "a.jpg") as image:
         assert JpegImagePlugin.get_sampling(image) == 0  # 4:4:4
 
@@ -279,13 +279,13 @@ def test_jpeg_keeps_colour_at_full_resolution(tmp_path: Path) -> None:
 def test_quality(photo: str) -> None:
     image = images.load(photo).image
     for format in ("jpeg", "webp", "avif"):
-        assert len(images.encode(image, format, 30)) < len(images.encode(image, format, 95))
+        assert len(output.encode(image, format, 30)) < len(output.encode(image, format, 95))
 
 
 def test_same_picture_same_bytes(photo: str) -> None:
     image = images.load(photo).image
     for format in FORMATS:
-        assert images.encode(image, format, 90) == images.encode(image, format, 90)
+        assert output.encode(image, format, 90) == output.encode(image, format, 90)
 
 
 def test_unwritable_outputs(tmp_path: Path) -> None:
@@ -298,15 +298,15 @@ def test_unwritable_outputs(tmp_path: Path) -> None:
         (tmp_path / ("a" * 300 + ".png"), "cannot be written"),
     ):
         with pytest.raises(OutputError, match=match):
-            images.check_output(path)
+            output.check_output(path)
     assert os.listdir(tmp_path) == ["folder.png"]
 
 
 @pytest.mark.parametrize(("suffix", "side"), [(".webp", 16384), (".jpg", 65501)])
 def test_a_size_that_the_format_cannot_hold(suffix: str, side: int, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=f"{side - 1} pixels a side at most"):
-        images.check_output(tmp_path / f"a{suffix}", (side, 10))
-    images.check_output(tmp_path / f"a{suffix}", (side - 1, 10))
+        output.check_output(tmp_path / f"a{suffix}", (side, 10))
+    output.check_output(tmp_path / f"a{suffix}", (side - 1, 10))
 
 
 def test_only_ordinary_files_are_replaced(tmp_path: Path, photo: str) -> None:
@@ -314,9 +314,9 @@ def test_only_ordinary_files_are_replaced(tmp_path: Path, photo: str) -> None:
         os.mkfifo(tmp_path / "fifo")
         (tmp_path / "link.png").symlink_to("fifo")
         with pytest.raises(OutputError, match="is no ordinary file"):
-            images.check_output(tmp_path / "link.png")
+            output.check_output(tmp_path / "link.png")
     with pytest.raises(OutputError, match="cannot be written"):
-        images.check_output("a\0.png")
+        output.check_output("a\0.png")
 
 
 def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +325,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(OutputError, match=r"a\.png: cannot be written \(Permission denied\)"):
-        images.check_output(tmp_path / "a.png")
+        output.check_output(tmp_path / "a.png")
     with pytest.raises(PictureError, match=r"a\.png: cannot be read \(Permission denied\)"):
         images.load(tmp_path / "a.png")
 
@@ -341,7 +341,7 @@ def test_a_failed_write_leaves_the_old_file(
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OutputError, match=r"a\.png: cannot be written \(No space left"):
-        images.save(images.load(photo).image, path, 95)
+        output.save(images.load(photo).image, path, 95)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.png"]
 
@@ -350,11 +350,11 @@ def test_a_failed_write_leaves_the_old_file(
 def test_links_are_followed_and_rights_are_the_usual_ones(tmp_path: Path, photo: str) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link.png").symlink_to(tmp_path / "real" / "a.png")
-    images.save(images.load(photo).image, tmp_path / "link.png", 95)
+    output.save(images.load(photo).image, tmp_path / "link.png", 95)
     assert (tmp_path / "link.png").is_symlink()
     (tmp_path / "plain").touch()
     usual = stat.S_IMODE((tmp_path / "plain").stat().st_mode)
     assert stat.S_IMODE((tmp_path / "real" / "a.png").stat().st_mode) == usual
     (tmp_path / "real" / "a.png").chmod(0o600)
-    images.save(images.load(photo).image, tmp_path / "link.png", 95)
+    output.save(images.load(photo).image, tmp_path / "link.png", 95)
     assert stat.S_IMODE((tmp_path / "real" / "a.png").stat().st_mode) == 0o600, "kept when replaced"

@@ -103,7 +103,7 @@ def test_total_variation() -> None:
 
 @pytest.fixture(scope="module")
 def vgg64(oxford: weights.Weights) -> Vgg19:
-    return Vgg19(oxford).double()
+    return Vgg19(oxford, "avg").double()
 
 
 def objective_of(

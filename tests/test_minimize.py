@@ -104,6 +104,13 @@ def test_a_start_that_is_not_finite_is_an_error(optimizer: str, value: float) ->
         run(lambda x: (x * value).sum(), start, 10, optimizer)
 
 
+def test_a_start_close_to_the_minimum_gets_closer() -> None:
+    near = start + 1e-5 * goal
+    evaluations, _ = run(lambda x: (stiffness * (x - start).square()).sum(), near, 200)
+    assert (evaluations[-1].image - start).abs().max() < 1e-6
+    assert len(evaluations) < 200
+
+
 def test_nothing_to_do_at_the_minimum() -> None:
     evaluations, _ = run(lambda x: (x - start).square().sum(), start, 50)
     assert len(evaluations) == 1
@@ -160,6 +167,7 @@ def test_never_stuck_and_never_a_nan_on_the_real_network(
         style_layers=style_layers,
         alpha=10**alpha,
         beta=10**beta,
+        tv_weight=0,
     )
     generator = torch.Generator().manual_seed(seed)
     image = 0.5 + noise * torch.randn(1, 3, 24, side, generator=generator)

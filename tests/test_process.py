@@ -29,6 +29,13 @@ def test_pipes(photo: str, painting: str) -> None:
     assert b"48 x 32 pixels" in ran.stderr
 
 
+def test_the_same_file_in_every_process(photo: str, painting: str, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        args = [photo, painting, "-o", str(tmp_path / name), "-s", "64", "-n", "20"]
+        subprocess.run([*COMMAND, *args], check=True)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
 #: The command, telling on stderr how far it is.
 TELLING = """
 import sys

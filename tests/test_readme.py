@@ -1,6 +1,5 @@
 """The README says what the code does. `python tests/test_readme.py` writes its table of options."""
 
-import ast
 import re
 import shlex
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from stylize import errors
+from stylize import errors, images
 from stylize.cli import command
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +48,7 @@ def commands() -> list[str]:
     """Every stylize command in the README and in outputs/README.md."""
     text = readme() + (ROOT / "outputs" / "README.md").read_text(encoding="utf-8")
     found = re.findall(
-        r"^(?:    |.*&& |.*\| )?(?:\.venv/bin/)?(stylize .+?-o .+?)(?:$| #| \|)", text, re.M
+        r"^(?: +|.*&& |.*\| )?(?:\.venv/bin/)?(stylize .+?-o .+?)(?:$| #| \|)", text, re.M
     )
     return [line for line in found if "[OPTIONS]" not in line]
 
@@ -93,9 +92,22 @@ def test_exit_codes_are_all_there() -> None:
     assert codes == raised | {0, 130}
 
 
-def test_python_is_python() -> None:
-    for block in re.findall(r"```python\n(.*?)```", readme(), re.S):
-        ast.parse(block)
+def test_the_python_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: str, painting: str
+) -> None:
+    """With the real network, on thumbnails of the pictures that it names."""
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", readme(), re.S)
+    for name in ("photo", "a", "b"):
+        images.load(photo).image.resize((64, 48)).save(f"{name}.jpg")
+    for name in ("painting", "other"):
+        images.load(painting).image.resize((64, 48)).save(f"{name}.jpg")
+    block = re.sub(r"size=\d+", "size=48, iterations=4", block).replace("iterations=100", "seed=2")
+    exec(compile(block, "README.md", "exec"), {})
+    assert {path.name for path in tmp_path.glob("*.*g") if path.stat().st_size} == {
+        *("photo.jpg", "painting.jpg", "other.jpg", "a.jpg", "b.jpg"),
+        *("out.jpg", "a-painted.png", "b-painted.png"),
+    }
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

@@ -142,7 +142,7 @@ def test_blend_is_the_weighted_mean_of_gram_matrices(
             ("0.7,0.3", [painting, other]),
         )
     ]
-    a, b, both = (stylizer._objective(job, (48, 32)).targets.style["relu2_1"] for job in jobs)
+    a, b, both = (stylizer.objective(job, (48, 32)).targets.style["relu2_1"] for job in jobs)
     torch.testing.assert_close(both, 0.7 * a + 0.3 * b)
 
 
@@ -252,15 +252,23 @@ def test_tv_weight_smooths(stylizer: Stylizer, photo: str, painting: str) -> Non
     assert roughness(3000) < 0.7 * roughness(0)
 
 
-def test_style_scale_sets_the_size_shown(stylizer: Stylizer, photo: str, painting: str) -> None:
-    shown: list[int] = []
+def test_style_scale_sets_the_size_shown(
+    stylizer: Stylizer, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[int, ...]] = []
+    original = Stylizer._tensor
+
+    def watched(self: Stylizer, image: Image.Image, size: tuple[int, int]) -> torch.Tensor:
+        shown.append(size)
+        return original(self, image, size)
+
+    monkeypatch.setattr(Stylizer, "_tensor", watched)
     for scale in (0.5, 1, 2):
         job = Job.prepare(Options(size=96, style_scale=scale), photo, [painting])
-        grams = stylizer._objective(job, (96, 64)).targets.style
-        shown.append(round(grams["relu1_1"].trace().item()))
-        one = stylizer(photo, painting, size=96, style_scale=scale, iterations=2)
-        assert one.image.size == (96, 64)
-    assert len(set(shown)) == 3
+        stylizer.objective(job, (96, 64))
+    paintings = shown[::2]  # then the photo, at 96 x 64 each time
+    assert set(shown[1::2]) == {(96, 64)}
+    assert [round(w * h / (96 * 64), 1) for w, h in paintings] == [0.2, 1.0, 4.0]
 
 
 @pytest.mark.parametrize("changes", [{"pooling": "max"}, {"optimizer": "adam"}])
@@ -290,8 +298,10 @@ def test_threads_are_put_back(stylizer: Stylizer, photo: str, painting: str) -> 
 def test_what_the_network_is_made_of_is_fixed(
     stylizer: Stylizer, photo: str, painting: str
 ) -> None:
-    with pytest.raises(OptionError, match="pooling: is fixed"):
+    with pytest.raises(OptionError, match="--pooling: is fixed"):
         stylizer(photo, painting, pooling="max")
+    with pytest.raises(OptionError, match="--device: is fixed"):
+        stylizer.paint(Job.prepare(Options(device="cpu"), photo, [painting]))
     with pytest.raises(OptionError, match="either options or a preset"):
         Stylizer(Options(), preset="paper")
     with pytest.raises(OptionError, match="at least one style"):

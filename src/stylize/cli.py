@@ -18,11 +18,12 @@ import click
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from . import images
+from . import output as output_file
 from .errors import DeviceError, OptionError, OutputError, PictureError, StylizeError
 from .images import Source
 from .job import Job
 from .layers import LAYERS
-from .options import PRESETS, Options, flag, weights_path
+from .options import FORMATS, PRESETS, Options, flag, weights_path
 from .progress import Bar, StopOnInterrupt
 
 INTERRUPTED = 130
@@ -102,7 +103,8 @@ def _list_layers(context: click.Context, _: click.Parameter, wanted: bool) -> No
     "--output",
     type=PATH,
     required=True,
-    help="Where the result goes: .png, .jpg, .webp, .tif or .avif; '-' is standard output.",
+    help=f"Where the result goes: {' '.join(s[0] for s in FORMATS.values())};"
+    " '-' is standard output.",
 )
 @click.option(
     "--preset",
@@ -157,14 +159,15 @@ def _paint(
         log.warning("%s: is there already, skipped", output)
         return 0
     if output != "-":
-        images.check_output(output)
+        output_file.check_output(output)
     job = Job.prepare(options, _source(content), [_source(style) for style in styles])
-    format = options.format if output == "-" else images.format_of(output)
-    images.check_format(format, job.size)
+    format = options.format if output == "-" else output_file.format_of(output)
+    output_file.check_format(format, job.size)
 
     from .stylizer import Step, Stylizer  # and with it, torch
 
     with StopOnInterrupt() as stop:
+        # Standard output is the picture's alone, should a library be in the mood to print.
         with Bar(hidden=quiet) as bar, contextlib.redirect_stdout(sys.stderr):
 
             def on_step(step: Step) -> bool:
@@ -173,7 +176,7 @@ def _paint(
 
             result = Stylizer(options).paint(job, on_step)
         if output == "-":
-            _write_stdout(images.encode(result.image, format, options.jpeg_quality))
+            _write_stdout(output_file.encode(result.image, format, options.jpeg_quality))
         else:
             result.save(output)
     name = "standard output" if output == "-" else output
@@ -193,6 +196,8 @@ def _source(path: str) -> Source:
 def _check_paths(inputs: list[str], output: str, options: Options) -> None:
     if inputs.count("-") > 1:
         raise OptionError("only one picture can come from standard input")
+    if options.init == "-":
+        raise OptionError("--init: cannot come from standard input; name a file")
     if output == "-" and _stream("standard output", sys.stdout) and sys.stdout.isatty():
         raise OptionError("-o -: standard output is a terminal; pipe it, or name a file")
     for path in [*inputs, options.init, weights_path(options.weights)[0]]:

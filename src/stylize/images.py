@@ -1,29 +1,21 @@
-"""Pictures in and out: bytes <-> PIL <-> float tensor. Knows no network.
+"""Pictures in: path, file, PIL image or array -> PIL -> float tensor, and back. Knows no network.
 
 torch is imported only where a tensor is asked for, so that a bad file is told at once.
 """
 
 import io
 import os
-import secrets
-import shutil
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError, features
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
-from .errors import OutputError, PictureError
-from .options import FORMATS
+from .errors import DeviceError, PictureError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-#: Pixels a side at most, where a format (or its library) has such a limit.
-_LARGEST = {"jpeg": 65500, "webp": 16383}
 
 #: What undoes each EXIF orientation.
 _UPRIGHT = {
@@ -58,7 +50,7 @@ def load(source: Source, name: str = "picture") -> Picture:
     """Read a picture in whatever form it comes.
 
     EXIF orientation is applied, transparency laid over white, 16 bits scaled to 8, and of an
-    animation the first frame taken.
+    animation the first frame taken. An embedded colour profile is not looked at.
 
     Args:
         source: see `Source`.
@@ -66,6 +58,7 @@ def load(source: Source, name: str = "picture") -> Picture:
 
     Raises:
         PictureError: missing, unreadable, truncated, or above Pillow's limit of 89 megapixels.
+        DeviceError: the memory does not suffice to read it.
     """
     if isinstance(source, Picture):
         return source
@@ -98,8 +91,8 @@ def load(source: Source, name: str = "picture") -> Picture:
             f"{name}: not a picture in a format that can be read here;"
             " convert it to JPEG or PNG first"
         ) from error
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        raise DeviceError(f"{name}: not enough memory to read it") from error
     except Exception as error:  # Pillow's readers fail in a dozen ways on damaged files
         raise PictureError(f"{name}: damaged or cut short ({error})") from error
     if not all(image.size):
@@ -219,119 +212,3 @@ def to_image(tensor: "Tensor") -> Image.Image:
     levels = (tensor[0].detach().clamp(0, 1) * 255).round()
     image: Image.Image = to_pil_image(levels.byte().cpu())
     return image
-
-
-def format_of(path: str | os.PathLike[str]) -> str:
-    """The format that a path's suffix stands for, a key of `FORMATS`.
-
-    Raises:
-        OutputError: no format goes by that suffix.
-    """
-    suffix = Path(path).suffix.lower()
-    for name, suffixes in FORMATS.items():
-        if suffix in suffixes:
-            return name
-    known = " ".join(s for suffixes in FORMATS.values() for s in suffixes)
-    raise OutputError(f"{os.fspath(path)}: unknown suffix {suffix!r}; use one of {known}")
-
-
-def check_output(path: str | os.PathLike[str], size: tuple[int, int] = (1, 1)) -> None:
-    """Find out, before the work, whether a picture can be written at `path`.
-
-    Args:
-        path: where the result is to go.
-        size: (width, height) of the result, in pixels.
-
-    Raises:
-        OutputError: unknown suffix, missing parent folder, a folder by that name, no
-            permission, or a size that the format cannot hold.
-    """
-    check_format(format_of(path), size)
-    try:
-        target = Path(os.path.realpath(path))
-        if target.is_dir():
-            raise OutputError(f"{os.fspath(path)}: is a folder; give a file name")
-        if not target.parent.is_dir():
-            raise OutputError(f"{os.fspath(path)}: no folder {target.parent}; make it first")
-        if target.exists() and not target.is_file():
-            raise OutputError(f"{os.fspath(path)}: is no ordinary file; '-o -' writes to a pipe")
-        if target.exists() and not os.access(target, os.W_OK):
-            raise OutputError(f"{os.fspath(path)}: is there already, and write-protected")
-        with _aside(target, b""):
-            pass
-    except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from error
-
-
-def check_format(format: str, size: tuple[int, int]) -> None:
-    """Find out whether `format`, a key of `FORMATS`, can be written here and hold that size.
-
-    Raises:
-        OutputError: it cannot.
-    """
-    if format in ("webp", "avif") and not features.check(format):
-        raise OutputError(f"this Pillow was built without {format}; use .png or .jpg")
-    limit = _LARGEST.get(format, max(size))
-    if max(size) > limit:
-        raise OutputError(f"{format} holds {limit} pixels a side at most; use .png or .tif")
-
-
-def encode(image: Image.Image, format: str, quality: int) -> bytes:
-    """The picture as the bytes of a file, the same bytes for the same picture.
-
-    Args:
-        image: of mode RGB.
-        format: a key of `FORMATS`.
-        quality: 1 to 100, for JPEG (colour kept at full resolution, 4:4:4), WebP and AVIF.
-
-    Raises:
-        OutputError: the format cannot hold it.
-    """
-    settings: dict[str, dict[str, Any]] = {
-        "png": {},
-        "jpeg": {"quality": quality, "subsampling": "4:4:4"},
-        "webp": {"quality": quality},
-        "tiff": {"compression": "tiff_adobe_deflate"},
-        "avif": {"quality": quality, "subsampling": "4:4:4"},
-    }
-    buffer = io.BytesIO()
-    try:
-        image.save(buffer, format, **settings[format])
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{format}: cannot hold this picture ({error})") from error
-    return buffer.getvalue()
-
-
-def save(image: Image.Image, path: str | os.PathLike[str], quality: int) -> None:
-    """Write a picture in the format of the path's suffix, whole or not at all.
-
-    Raises:
-        OutputError: unknown suffix, or the file cannot be written.
-    """
-    data = encode(image, format_of(path), quality)
-    try:
-        target = Path(os.path.realpath(path))  # through a link, not over it
-        with _aside(target, data) as aside:
-            if target.exists():
-                shutil.copymode(target, aside)
-            os.replace(aside, target)
-    except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from error
-
-
-@contextmanager
-def _aside(target: Path, data: bytes) -> Iterator[Path]:
-    """A new file beside `target`, gone afterwards unless moved; its suffix is no picture's."""
-    aside = target.parent / f".stylize-{secrets.token_hex(8)}.part"
-    try:
-        # Not by tempfile: its files are private, and the result should get the usual rights.
-        with aside.open("xb") as file:
-            file.write(data)
-        yield aside
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _unwritable(path: str | os.PathLike[str], error: OSError | ValueError) -> OutputError:
-    reason = getattr(error, "strerror", None) or error
-    return OutputError(f"{os.fspath(path)}: cannot be written ({reason})")

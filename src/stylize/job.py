@@ -56,13 +56,13 @@ class Job:
         shares = options.shares(len(styles))
         photo = images.load(content, "content picture")
         paintings = [images.load(style, "style picture") for style in styles]
-        layers = {
-            name: parse_layers(getattr(options, f"{name}_layers"), flag(f"{name}_layers"))
-            if getattr(options, f"{name}_weight")
-            else {}
-            for name in ("content", "style")
-        }
-        smallest = smallest_side([*layers["content"], *layers["style"]])
+        content_layers = parse_layers(options.content_layers, flag("content_layers"))
+        style_layers = parse_layers(options.style_layers, flag("style_layers"))
+        if not options.content_weight:
+            content_layers = {}
+        if not options.style_weight:
+            style_layers = {}
+        smallest = smallest_side([*content_layers, *style_layers])
         size = pyramid.result_size(photo.image.size, options.size)
         for picture in (photo, *paintings):
             pyramid.check_smallest(picture.image.size, smallest, picture.name)
@@ -75,8 +75,8 @@ class Job:
             paintings=tuple(paintings),
             shares=tuple(shares),
             start=starts[init] if init in starts else images.load(init).image,
-            content_layers=layers["content"],
-            style_layers=layers["style"],
+            content_layers=content_layers,
+            style_layers=style_layers,
             smallest=smallest,
             size=size,
             scales=tuple(pyramid.plan(size, options.iterations, options.scales, smallest)),

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from .errors import OptionError
 
+#: Convolutions in each of VGG-19's five blocks.
+BLOCKS = (2, 2, 4, 4, 4)
+
 #: The activations that can be tapped, shallow to deep: relu1_1 ... relu5_4.
 LAYERS: tuple[str, ...] = tuple(
     f"relu{block}_{conv}"
-    for block, convs in enumerate((2, 2, 4, 4, 4), start=1)
+    for block, convs in enumerate(BLOCKS, start=1)
     for conv in range(1, convs + 1)
 )
 

@@ -29,7 +29,7 @@ def gram(features: Tensor) -> Tensor:
 
 
 class _SelfProduct(torch.autograd.Function):
-    """F F^T. Autograd would find its gradient by two products of that size; (S + S^T) F is one."""
+    """F F^T, with its gradient (S + S^T) F as one product (eq. 6); autograd would take two."""
 
     @staticmethod
     def forward(ctx: Any, flat: Tensor) -> Tensor:
@@ -44,12 +44,27 @@ class _SelfProduct(torch.autograd.Function):
 
 
 def mean_gram(features: Tensor) -> Tensor:
-    """The Gram matrix over the number of positions, G / M: comparable between sizes."""
+    """The Gram matrix over the number of positions, G / M: comparable between sizes.
+
+    Args:
+        features: 1 x N x H x W, M being H x W.
+
+    Returns:
+        N x N.
+    """
     return gram(features) / (features.shape[2] * features.shape[3])
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
-    """L_content = 1/2 sum_ij (F_ij - P_ij)^2 (eq. 1)."""
+    """L_content = 1/2 sum_ij (F_ij - P_ij)^2 (eq. 1), a sum over positions.
+
+    Args:
+        features: 1 x N x H x W, of the picture.
+        target: 1 x N x H x W, of the photo.
+
+    Returns:
+        A scalar.
+    """
     return (features - target).square().sum() / 2
 
 
@@ -63,6 +78,9 @@ def style_loss(features: Tensor, target: Tensor) -> Tensor:
     Args:
         features: 1 x N x H x W, of the picture.
         target: N x N, the painting's `mean_gram`.
+
+    Returns:
+        A scalar.
     """
     return (mean_gram(features) - target).square().sum() / (4 * target.shape[0] ** 2)
 
@@ -72,6 +90,12 @@ def total_variation(image: Tensor) -> Tensor:
 
     Not in the paper. The exponent is 2, as Mahendran & Vedaldi (arXiv:1412.0035, beta = 2),
     so that it stays smooth for L-BFGS.
+
+    Args:
+        image: 1 x 3 x H x W, in [0, 1].
+
+    Returns:
+        A scalar.
     """
     down = (image[:, :, 1:, :] - image[:, :, :-1, :]).square().sum()
     right = (image[:, :, :, 1:] - image[:, :, :, :-1]).square().sum()
@@ -80,7 +104,14 @@ def total_variation(image: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Losses:
-    """One evaluation of the objective: the terms before alpha and beta, and their weighted sum."""
+    """One evaluation of the objective.
+
+    Attributes:
+        content: L_content, before alpha.
+        style: L_style, before beta.
+        tv: the total variation, before its weight.
+        total: L_total, their weighted sum.
+    """
 
     content: float
     style: float
@@ -110,13 +141,13 @@ class Objective:
     Args:
         vgg: the frozen network.
         targets: of one content picture and one or several blended styles.
-        content_layers, style_layers: factor by layer name.
-        alpha, beta: weights of content and of style; a term of weight 0 is not computed.
-        tv_weight: weight of the total variation.
+        content_layers, style_layers: factor by layer name; a term without layers is 0.
+        alpha, beta, tv_weight: weights of content, style and total variation.
 
     Attributes:
         unit: the largest of the three weights. What is minimised is L_total / unit, which has
-            the same minimum, and neither over- nor underflows float32 whatever the weights.
+            the same minimum, and neither over- nor underflows float32 for any weights that
+            `Options` lets through.
     """
 
     def __init__(
@@ -128,14 +159,14 @@ class Objective:
         style_layers: Mapping[str, float],
         alpha: float,
         beta: float,
-        tv_weight: float = 0.0,
+        tv_weight: float,
     ) -> None:
         self.vgg = vgg
         self.targets = targets
         self.alpha, self.beta, self.tv_weight = alpha, beta, tv_weight
         self.unit = max(alpha, beta, tv_weight)
-        self.content_weights = _layer_weights(content_layers) if alpha else {}
-        self.style_weights = _layer_weights(style_layers) if beta else {}
+        self.content_weights = _layer_weights(content_layers)
+        self.style_weights = _layer_weights(style_layers)
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
         """Evaluate a 1 x 3 x H x W image in [0, 1].

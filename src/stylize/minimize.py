@@ -1,5 +1,7 @@
 """The optimisation over the pixels of one picture at one size: a guarded L-BFGS, and Adam.
 
+The paper says gradient descent; its authors' later one (Gatys et al., CVPR 2016) found L-BFGS best.
+
 Both are generators that yield after every evaluation of the network (a forward and a backward
 pass, where all of the time goes), so that whoever drives them sees, counts and stops them.
 """
@@ -27,8 +29,13 @@ FIRST_STEP = 10 * GREY_LEVEL
 LONGEST_STEP = 30 * GREY_LEVEL
 #: Sufficient decrease (Nocedal & Wright, eq. 3.6a), and what a step that fails it is cut to.
 DECREASE, SHRINK = 1e-4, 0.35
-#: Steps along one direction before the memory is doubted, and without memory before giving up.
+#: Steps along one direction before the memory is doubted.
 TRIALS = 6
+#: And along the bare gradient before it is a minimum: the last of them is below 1e-9 of a grey
+#: level, which float32 cannot add to a pixel any more.
+LAST_TRIALS = 24
+#: A pair is remembered if its curvature is above this share of the gradient's change.
+LEAST_CURVATURE = 1e-10
 #: Adam's learning rate.
 ADAM_RATE = 5 * GREY_LEVEL
 
@@ -63,7 +70,7 @@ _Evaluate = Callable[[Tensor], _Point]
 
 
 def minimize(
-    objective: Objective, image: Tensor, iterations: int, optimizer: str = "lbfgs"
+    objective: Objective, image: Tensor, iterations: int, optimizer: str
 ) -> Iterator[Evaluation]:
     """Minimise the objective over the pixels of `image`.
 
@@ -75,8 +82,8 @@ def minimize(
         optimizer: `"lbfgs"` or `"adam"`.
 
     Yields:
-        One `Evaluation` per evaluation of the network. Ends early where no step lowers
-        the loss any more: a minimum, as far as float32 can tell.
+        One `Evaluation` per evaluation of the network. L-BFGS ends early at a minimum, where no
+        step lowers the loss any more; Adam where it meets a loss that is not finite.
 
     Raises:
         OptimizationError: the loss of the start is not a finite number.
@@ -95,8 +102,8 @@ def minimize(
         if best is None:
             if not point.finite():
                 raise OptimizationError(
-                    "the loss of the first picture is not a finite number;"
-                    " lower --content-weight, --style-weight or the layers' factors"
+                    "the loss of the first picture is not a finite number; see whether --weights is"
+                    " a trained VGG-19 in the convention said, or try --device cpu"
                 )
             best = point
         if point.loss < best.loss and point.finite():
@@ -124,7 +131,7 @@ def _lbfgs(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
         if not slope < 0 or not isfinite(reach):
             return  # the gradient is zero: a minimum, or a picture that nothing can move
         step = min(1.0, LONGEST_STEP / reach) if memory else FIRST_STEP / reach
-        for _ in range(TRIALS):
+        for _ in range(TRIALS if memory else LAST_TRIALS):
             there = evaluate(here.image + step * direction)
             yield there
             if there.finite() and there.loss <= here.loss + DECREASE * step * slope:
@@ -132,13 +139,13 @@ def _lbfgs(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
             step *= SHRINK
         else:
             if not memory:
-                return  # not even the gradient leads down: the end of float32's resolution
+                return  # not even the gradient leads down, as far as float32 can tell
             memory.clear()
             continue
         moved, turned = there.image - here.image, there.gradient - here.gradient
         curvature = _dot(moved, turned)
         # A pair without positive curvature would make later directions ascend.
-        if curvature > 1e-10 * _dot(turned, turned):
+        if curvature > LEAST_CURVATURE * _dot(turned, turned):
             memory.append((moved, turned, curvature))
         here = there
 

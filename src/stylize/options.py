@@ -24,15 +24,22 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "avif": (".avif",),
 }
 
-#: Weights above this would leave the range of numbers; only their ratio matters anyway.
+#: No weight above this: only their ratio matters, and losses times weights stay finite numbers.
 HEAVIEST = 1e30
+#: Longer side, roughly, of the coarsest picture under `--scales auto`: relu5_1 sees most of it
+#: at once, so that the large forms of the painting find their places.
+COARSEST = 128
+#: And as many scales at most.
+MOST_SCALES = 16
 #: The conventions that can be written behind a path of weights, as in vgg.pth:caffe.
 CONVENTIONS = ("caffe", "torchvision")
 
 #: Sets of options by name; whatever is given beside the preset wins.
 PRESETS: dict[str, dict[str, Any]] = {
     # arXiv:1508.06576: one scale, alpha/beta = 1e-3, and as long as it takes. All else that
-    # the paper says (noise, average pooling, L-BFGS, its layers) is the default already.
+    # the paper says (noise, average pooling, its layers) is the default already; L-BFGS is from
+    # the authors' later one (CVPR 2016). The defaults depart from it in `scales`, because the
+    # large forms come out better and sooner, and in `style_weight`, by eye at 512 pixels.
     "paper": {"content_weight": 1.0, "style_weight": 1000.0, "scales": 1, "iterations": 500},
 }
 
@@ -164,7 +171,8 @@ class Options:
     iterations: int = _option(
         200,
         _integer(1, 10**9),
-        "Evaluations of the network in all, shared out over the scales.",
+        "Iterations in all, shared out over the scales; one is one pass through the network and"
+        " back.",
         metavar="N",
         short="-n",
     )
@@ -190,7 +198,7 @@ class Options:
     style_layers: str = _option(
         "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
         _layers,
-        "Layers whose Gram matrices hold the style, written likewise.",
+        "Layers whose Gram matrices hold the style, written in the same way.",
         metavar="LAYERS",
     )
     blend: str | None = _option(
@@ -226,9 +234,9 @@ class Options:
     )
     scales: int | str = _option(
         "auto",
-        _integer(1, 16, "auto"),
+        _integer(1, MOST_SCALES, "auto"),
         "Paint at N sizes, coarse to fine, each twice the one before; 1 paints at the full size"
-        " alone, as the paper does, and 'auto' begins near 128 pixels.",
+        f" alone, as the paper does, and 'auto' begins near {COARSEST} pixels.",
         metavar="N",
     )
     seed: int = _option(0, _integer(0, 2**63 - 1), "Number that the noise grows from.", metavar="N")
@@ -244,8 +252,8 @@ class Options:
     weights: str = _option(
         "auto",
         _path,
-        "Weights of VGG-19: 'oxford' (the original, embedded; also 'auto'), 'torchvision'"
-        " (downloaded once, 548 MB), or the PATH of a .pth or .safetensors file.",
+        "Weights of VGG-19: 'oxford' (the original in 8 bits, embedded; 'auto' takes it),"
+        " 'torchvision' (downloaded once, 548 MB), or the PATH of a .pth or .safetensors file.",
         metavar="WEIGHTS",
     )
     existing: str = _option_of(
@@ -255,7 +263,7 @@ class Options:
         95, _integer(1, 100), "Quality of a JPEG, WebP or AVIF, 1 to 100.", metavar="Q"
     )
     format: str = _option_of(
-        "png", tuple(FORMATS), "Format of a picture written to standard output."
+        "png", tuple(FORMATS), "Format of a picture written to standard output ('-o -')."
     )
 
     def __post_init__(self) -> None:

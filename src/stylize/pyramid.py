@@ -3,11 +3,7 @@
 from dataclasses import dataclass
 
 from .errors import PictureError
-from .options import AUTO_SIZE
-
-#: Longer side, roughly, of the coarsest picture under `--scales auto`: relu5_1 sees most of it
-#: at once, so that the large forms of the painting find their places.
-COARSEST = 128
+from .options import AUTO_SIZE, COARSEST, MOST_SCALES
 
 
 @dataclass(frozen=True)
@@ -68,6 +64,9 @@ def style_size(
 ) -> tuple[int, int]:
     """Width and height at which the network is shown the painting.
 
+    The paper does not say; here strokes keep their proportion to the result, and a painting
+    smaller than it is enlarged.
+
     Args:
         painting: its own width and height; the proportions are kept.
         result: width and height of the picture at this scale.
@@ -81,6 +80,8 @@ def style_size(
 def plan(size: tuple[int, int], iterations: int, scales: int | str, smallest: int) -> list[Scale]:
     """Sizes from coarse to fine, each twice the one before, ending at `size`.
 
+    A departure from the paper, which paints at one size.
+
     Args:
         size: width and height of the result, in pixels.
         iterations: in all. Each scale gets the same share, the coarsest the remainder too,
@@ -90,7 +91,7 @@ def plan(size: tuple[int, int], iterations: int, scales: int | str, smallest: in
         smallest: fewer are taken too where a side would have less than this many pixels.
     """
     sizes = [size]
-    while len(sizes) < min(iterations, 16 if scales == "auto" else int(scales)):
+    while len(sizes) < min(iterations, MOST_SCALES if scales == "auto" else int(scales)):
         coarser = resized(size, 0.5 ** len(sizes))
         if coarser == sizes[0]:
             break

@@ -1,4 +1,4 @@
-"""Pictures in, `Result` out: the only module that knows network, objective and optimisation."""
+"""Pictures in, `Result` out: the module that puts network, objective and optimisation together."""
 
 import logging
 import os
@@ -14,13 +14,13 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from . import images, pyramid, weights
+from . import images, output, pyramid, weights
 from .errors import DeviceError, OptionError
 from .images import Source
 from .job import Job
 from .losses import Losses, Objective, Targets, mean_gram
 from .minimize import minimize
-from .options import Options
+from .options import Options, flag
 from .pyramid import Scale
 from .vgg import Vgg19
 
@@ -73,7 +73,8 @@ class Result:
 
     Attributes:
         image: PIL image of mode RGB.
-        losses: of the best picture so far, after each evaluation of the network.
+        losses: after each evaluation of the network, those of the best picture so far at its
+            scale; a finer scale starts again higher.
         options: what it was painted with.
         seconds: wall time of the run.
         complete: False where the run was stopped before its end.
@@ -91,8 +92,8 @@ class Result:
         Raises:
             OutputError: unknown suffix, or the file cannot be written.
         """
-        images.check_output(path, self.image.size)
-        images.save(self.image, path, self.options.jpeg_quality)
+        output.check_output(path, self.image.size)
+        output.save(self.image, path, self.options.jpeg_quality)
 
 
 def stylize(
@@ -145,7 +146,7 @@ class Stylizer:
         else:
             raise OptionError("give either options or a preset, not both")
         self.device = _device(self.options.device)
-        with _memory_told("the network"):
+        with _memory_told():
             vgg = Vgg19(weights.load(self.options.weights), self.options.pooling)
             self.vgg = vgg.to(self.device)
         log.info("VGG-19 (%s weights) on %s", self.options.weights, self.device)
@@ -164,14 +165,21 @@ class Stylizer:
         Raises:
             StylizeError: one of its children.
         """
-        options = self.options.but(**changes)
-        for name in self.FIXED:
-            if getattr(options, name) != getattr(self.options, name):
-                raise OptionError(f"{name}: is fixed for a Stylizer; make another one")
-        return self.paint(Job.prepare(options, content, styles), on_step)
+        return self.paint(Job.prepare(self.options.but(**changes), content, styles), on_step)
 
     def paint(self, job: Job, on_step: OnStep | None = None) -> Result:
-        """Paint what has been prepared. As `__call__`, which prepares it."""
+        """Paint what has been prepared.
+
+        Args:
+            job: pictures and options.
+            on_step: sees every `Step`; a true return value ends the run.
+
+        Raises:
+            StylizeError: one of its children.
+        """
+        for name in self.FIXED:
+            if getattr(job.options, name) != getattr(self.options, name):
+                raise OptionError(f"{flag(name)}: is fixed for a Stylizer; make another one")
         started = time.perf_counter()
         history: list[Losses] = []
         complete = True
@@ -182,30 +190,43 @@ class Stylizer:
                 if on_step is not None and on_step(step):
                     complete = step.iteration == step.iterations
                     break
-            # A run stopped at a coarse scale still gives a picture of the size asked for.
-            image = images.to_image(_enlarged(step.image, job.size))
+            with _memory_told(job):
+                # A run stopped at a coarse scale still gives a picture of the size asked for.
+                image = images.to_image(_enlarged(step.image, job.size))
         seconds = time.perf_counter() - started
         return Result(image, tuple(history), job.options, seconds, complete)
 
     def _steps(self, job: Job) -> Iterator[Step]:
-        """Every evaluation of a run, coarse to fine."""
+        """Every evaluation of a run, coarse to fine.
+
+        The content term is a sum over positions and the style term a mean, as in the paper; so
+        the style weighs the more the coarser the scale, and is put in place there.
+        """
         image: Tensor | None = None
         planned = 0
-        with _memory_told(f"a result of {job.size[0]} x {job.size[1]} pixels"):
+        with _memory_told(job):
             for scale in job.scales:
                 size = (scale.width, scale.height)
-                objective = self._objective(job, size)
-                image = self._start(job, size) if image is None else _enlarged(image, size)
+                objective = self.objective(job, size)
+                image = self.start(job, size) if image is None else _enlarged(image, size)
                 evaluations = minimize(objective, image, scale.iterations, job.options.optimizer)
+                iteration = planned
                 for iteration, evaluation in enumerate(evaluations, start=planned + 1):
                     image = evaluation.image
                     total = job.options.iterations
                     yield Step(iteration, total, scale, job.scales, evaluation.losses, image)
                 planned += scale.iterations
+                if iteration < planned:
+                    log.info("%d x %d: nothing left to gain after iteration %d", *size, iteration)
 
     @torch.no_grad()
-    def _objective(self, job: Job, size: tuple[int, int]) -> Objective:
-        """What to minimise at one size: the photo's features, the blend of the Gram matrices."""
+    def objective(self, job: Job, size: tuple[int, int]) -> Objective:
+        """What to minimise at one size: the photo's features, the blend of the Gram matrices.
+
+        Args:
+            job: pictures and options.
+            size: (width, height) of the picture at this scale.
+        """
         grams: dict[str, Tensor] = {}
         for painting, share in zip(job.paintings, job.shares, strict=True):
             shown = pyramid.style_size(
@@ -225,7 +246,8 @@ class Stylizer:
             tv_weight=job.options.tv_weight,
         )
 
-    def _start(self, job: Job, size: tuple[int, int]) -> Tensor:
+    def start(self, job: Job, size: tuple[int, int]) -> Tensor:
+        """The first picture, 1 x 3 x H x W: noise, or one that is cropped to fill the size."""
         if job.start is not None:
             return self._tensor(ImageOps.fit(job.start, size, Image.Resampling.LANCZOS), size)
         # Drawn on the CPU, so that a seed means the same noise on every device.
@@ -267,11 +289,11 @@ def _device(wanted: str) -> torch.device:
 
 
 @contextmanager
-def _memory_told(what: str) -> Iterator[None]:
+def _memory_told(job: Job | None = None) -> Iterator[None]:
     """Turn the several ways in which memory runs out into one error.
 
     Raises:
-        DeviceError: it did.
+        DeviceError: it did; for a job, with the size that was too much.
     """
     try:
         yield
@@ -287,7 +309,12 @@ def _memory_told(what: str) -> Iterator[None]:
             word in str(error) for word in words
         ):
             raise
-        raise DeviceError(f"not enough memory for {what}; give a smaller --size") from error
+        if job is None:
+            raise DeviceError("not enough memory for the network; try --device cpu") from error
+        width, height = job.size
+        raise DeviceError(
+            f"not enough memory for a result of {width} x {height} pixels; give a smaller --size"
+        ) from error
 
 
 @contextmanager

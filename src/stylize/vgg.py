@@ -20,10 +20,10 @@ class Vgg19(nn.Module):
     Args:
         weights: the numbers, and the input normalisation that they were trained with.
         pooling: `"avg"`, the paper's choice for image synthesis (section Methods: the gradient
-            flows better and the pictures are more appealing), or `"max"`, the original.
+            flows better and the pictures are slightly more appealing), or `"max"`, the original.
     """
 
-    def __init__(self, weights: Weights, pooling: str = "avg") -> None:
+    def __init__(self, weights: Weights, pooling: str) -> None:
         super().__init__()
         # On the meta device torchvision's definition costs neither the memory of the
         # classifier (494 MB) nor the seconds of its random initialisation.
@@ -71,6 +71,9 @@ class Vgg19(nn.Module):
 
         Returns:
             1 x N_l x H_l x W_l activations by layer name, after the ReLU, never negative.
+
+        Raises:
+            KeyError: a name that is no layer; `layers.parse_layers` has let none through.
         """
         wanted = set(layers)
         if not wanted <= set(LAYERS):

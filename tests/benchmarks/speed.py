@@ -29,8 +29,8 @@ PAINTING = str(ROOT / "styles" / "composition-viii.jpg")
 def ours() -> Callable[[], object]:
     stylizer = Stylizer(size=512, scales=1, device="cpu")
     job = Job.prepare(stylizer.options, PHOTO, [PAINTING])
-    objective = stylizer._objective(job, job.size)
-    evaluations = minimize(objective, stylizer._start(job, job.size), 10**6)
+    objective = stylizer.objective(job, job.size)
+    evaluations = minimize(objective, stylizer.start(job, job.size), 10**6, "lbfgs")
     return lambda: next(evaluations)
 
 
