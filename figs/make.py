@@ -42,12 +42,18 @@ def command(photo: str, painting: str, options: str) -> tuple[str, Path]:
 
 def gallery() -> None:
     """outputs/, and outputs/README.md with the commands."""
-    lines = ["# Results", "", "Painted by stylize on a CPU; `python figs/make.py gallery`.", ""]
+    lines = [
+        "# Results",
+        "",
+        "Painted by stylize on a CPU; `python figs/make.py gallery` paints them again. The pavilion is",
+        "after a photo by danielbuechele, CC BY 2.0.",
+        "",
+    ]
     for row in GALLERY:
         typed, out = command(*row)
         subprocess.run([sys.executable, "-m", *typed.split(), "-v"], cwd=ROOT, check=True)
         lines += [f"![{out.stem}]({out.name})", "", f"    {typed}", ""]
-    (ROOT / "outputs" / "README.md").write_text("\n".join(lines))
+    (ROOT / "outputs" / "README.md").write_text("\n".join(lines).rstrip() + "\n")
 
 
 def paint(photo: str, painting: str, **options: object) -> Image.Image:
