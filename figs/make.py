@@ -45,8 +45,8 @@ def gallery() -> None:
     lines = [
         "# Results",
         "",
-        "Painted by stylize on a CPU; `python figs/make.py gallery` paints them again. The pavilion is",
-        "after a photo by danielbuechele, CC BY 2.0.",
+        "Painted by stylize on a CPU; `python figs/make.py gallery` paints them again.",
+        "The pavilion is after a photo by danielbuechele, CC BY 2.0.",
         "",
     ]
     for row in GALLERY:
