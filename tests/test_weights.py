@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stylize import WeightsError, weights
+from stylize.options import CONVENTIONS
 
 
 @pytest.fixture
@@ -47,6 +48,11 @@ def test_where_the_convolutions_are() -> None:
     ]
     assert [row[1:] for row in weights._CONVS] == theirs
     assert (weights._CONVS[0][0], weights._CONVS[-1][0]) == ("block1_conv1", "block5_conv4")
+
+
+def test_the_conventions_that_can_be_said_are_those_that_are_known() -> None:
+    assert set(weights.NORMALIZATIONS) == set(CONVENTIONS)
+    assert set(weights._KNOWN_SHA256.values()) == set(CONVENTIONS)
 
 
 def test_auto_is_oxford(oxford: weights.Weights) -> None:

@@ -1,7 +1,8 @@
 """Neural style transfer by the method of Gatys, Ecker and Bethge (arXiv:1508.06576).
 
-from stylize import stylize
-stylize("photo.jpg", "painting.jpg", size=512).save("out.jpg")
+Example:
+    >>> from stylize import stylize
+    >>> stylize("photo.jpg", "painting.jpg", size=512).save("out.jpg")
 """
 
 from typing import TYPE_CHECKING, Any

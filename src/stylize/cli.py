@@ -143,7 +143,7 @@ def command(
     5 weights, 6 device or memory, 7 optimisation failed, 130 interrupted, 1 a bug.
     """
     options = Options.from_preset(preset, **{k: v for k, v in given.items() if v is not None})
-    options.shares(len(styles))
+    options.shares(len(styles))  # refuses several STYLEs without --blend before all else
     with _notes(quiet, verbose):
         return _paint(content, styles, output, options, quiet)
 

@@ -47,15 +47,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 _Check = Callable[[Any, str], Any]
 
 
-def _number(low: float, high: float = inf) -> _Check:
+def _number(low: float, high: float) -> _Check:
     def check(value: Any, option: str) -> float:
         try:
             number = float(value)
         except (TypeError, ValueError, OverflowError):
             raise OptionError(f"{option}: {value!r} is not a number") from None
         if not (isfinite(number) and low <= number <= high):
-            limits = f"at least {low:g}" if high == inf else f"from {low:g} to {high:g}"
-            raise OptionError(f"{option}: {value} is out of range; give a number {limits}")
+            raise OptionError(
+                f"{option}: {value} is out of range; give a number from {low:g} to {high:g}"
+            )
         return number
 
     return check

@@ -27,8 +27,7 @@ from .vgg import Vgg19
 log = logging.getLogger(__name__)
 
 #: Deviation of the white noise about mid grey. The paper's start is white noise of no stated
-#: amplitude; strong noise is still seen as grain in the result, because the network, blurring
-#: from its first pooling on, is nearly blind to it.
+#: amplitude; strong noise (uniform over [0, 1]) is still seen as grain in the result.
 NOISE = 0.1
 
 
