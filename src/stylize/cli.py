@@ -4,6 +4,7 @@ torch is not imported before the arguments and the pictures are known to be good
 """
 
 import contextlib
+import ctypes
 import logging
 import os
 import stat
@@ -24,7 +25,7 @@ from .images import Source
 from .job import Job
 from .layers import LAYERS
 from .options import FORMATS, PRESETS, Options, flag, weights_path
-from .progress import Bar, StopOnInterrupt
+from .progress import Bar, Forecast, StopOnInterrupt
 
 INTERRUPTED = 130
 
@@ -164,14 +165,17 @@ def _paint(
     format = options.format if output == "-" else output_file.format_of(output)
     output_file.check_format(format, job.size)
 
+    _keep_memory()
     from .stylizer import Step, Stylizer  # and with it, torch
 
+    forecast = Forecast()
     with StopOnInterrupt() as stop:
         # Standard output is the picture's alone, should a library be in the mood to print.
         with Bar(hidden=quiet) as bar, contextlib.redirect_stdout(sys.stderr):
 
             def on_step(step: Step) -> bool:
                 bar(step)
+                forecast(step)
                 return stop(step)
 
             result = Stylizer(options).paint(job, on_step)
@@ -185,6 +189,19 @@ def _paint(
         return 0
     log.warning("interrupted; %s holds the picture so far", name)
     return INTERRUPTED
+
+
+def _keep_memory() -> None:
+    """Have glibc keep what it frees: 6 % of a run goes into fetching the same pages again.
+
+    By default each large tensor is mapped from the system and given back, and every page of it is
+    cleared by the kernel when next touched. Here the process is our own, so this may be chosen.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another libc
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(-4, 0)  # M_MMAP_MAX: map nothing
+            mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: give nothing back
 
 
 def _source(path: str) -> Source:

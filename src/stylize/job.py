@@ -79,5 +79,7 @@ class Job:
             style_layers=style_layers,
             smallest=smallest,
             size=size,
-            scales=tuple(pyramid.plan(size, options.iterations, options.scales, smallest)),
+            scales=tuple(
+                pyramid.plan(size, options.iterations, options.effort, options.scales, smallest)
+            ),
         )

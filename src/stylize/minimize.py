@@ -20,8 +20,9 @@ from .losses import Losses, Objective
 
 GREY_LEVEL = 1 / 255
 
-#: L-BFGS: pairs kept. More gained nothing, and each costs six floats a pixel.
-HISTORY = 20
+#: L-BFGS: pairs kept, by the size of the picture alone. More than 20 gained nothing; each costs
+#: 24 bytes a pixel, which tells where pictures are large.
+HISTORY, HISTORY_OF_LARGE, LARGE = 20, 8, 600_000
 #: The first step, along the bare gradient, moves no value by more than this.
 FIRST_STEP = 10 * GREY_LEVEL
 #: Nor does any later one: a full step can otherwise land where every ReLU is dead, the
@@ -36,6 +37,8 @@ TRIALS = 6
 LAST_TRIALS = 24
 #: A pair is remembered if its curvature is above this share of the gradient's change.
 LEAST_CURVATURE = 1e-10
+#: A scale ends where the lowest loss fell by less than this share in so many evaluations.
+LEAST_FALL, PATIENCE = 1e-3, 20
 #: Adam's learning rate.
 ADAM_RATE = 5 * GREY_LEVEL
 
@@ -68,6 +71,9 @@ class _Point:
 
 _Evaluate = Callable[[Tensor], _Point]
 
+#: For each remembered step: how the picture moved, how its gradient turned, their dot product.
+_Memory = deque[tuple[Tensor, Tensor, Tensor]]
+
 
 def minimize(
     objective: Objective, image: Tensor, iterations: int, optimizer: str
@@ -90,14 +96,13 @@ def minimize(
     """
 
     def evaluate(at: Tensor) -> _Point:
-        at = at.detach().requires_grad_()
-        terms = objective(at)
-        (gradient,) = torch.autograd.grad(terms["total"], at)
+        terms, gradient = objective(at)
         losses = objective.losses(terms)
-        return _Point(at.detach(), losses, losses.total / objective.unit, gradient)
+        return _Point(at, losses, losses.total / objective.unit, gradient)
 
     method = {"lbfgs": _lbfgs, "adam": _adam}[optimizer]
     best: _Point | None = None
+    lowest: deque[float] = deque(maxlen=PATIENCE + 1)
     for point in islice(method(evaluate, image), iterations):
         if best is None:
             if not point.finite():
@@ -109,6 +114,9 @@ def minimize(
         if point.loss < best.loss and point.finite():
             best = point
         yield Evaluation(best.image, best.losses)
+        lowest.append(best.loss)
+        if len(lowest) == lowest.maxlen and lowest[0] - best.loss < LEAST_FALL * lowest[0]:
+            return
 
 
 def _lbfgs(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
@@ -119,20 +127,19 @@ def _lbfgs(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
     """
     here = evaluate(start)
     yield here
-    memory: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=HISTORY)
+    large = start.shape[2] * start.shape[3] >= LARGE
+    memory: _Memory = deque(maxlen=HISTORY_OF_LARGE if large else HISTORY)
     while True:
         direction = _two_loop(here.gradient, memory)
-        slope = _dot(here.gradient, direction)
-        if not slope < 0:  # not a descent, or not a number
+        slope, reach = _numbers(_dot(here.gradient, direction), direction.abs().max())
+        if memory and not slope < 0:  # not a descent, or not a number
             memory.clear()
-            direction = -here.gradient
-            slope = _dot(here.gradient, direction)
-        reach = direction.abs().max().item()
+            continue
         if not slope < 0 or not isfinite(reach):
             return  # the gradient is zero: a minimum, or a picture that nothing can move
         step = min(1.0, LONGEST_STEP / reach) if memory else FIRST_STEP / reach
         for _ in range(TRIALS if memory else LAST_TRIALS):
-            there = evaluate(here.image + step * direction)
+            there = evaluate(here.image.add(direction, alpha=step))
             yield there
             if there.finite() and there.loss <= here.loss + DECREASE * step * slope:
                 break
@@ -142,27 +149,29 @@ def _lbfgs(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
                 return  # not even the gradient leads down, as far as float32 can tell
             memory.clear()
             continue
+        del direction
         moved, turned = there.image - here.image, there.gradient - here.gradient
+        here = there
         curvature = _dot(moved, turned)
         # A pair without positive curvature would make later directions ascend.
-        if curvature > LEAST_CURVATURE * _dot(turned, turned):
+        bent, turn = _numbers(curvature, _dot(turned, turned))
+        if bent > LEAST_CURVATURE * turn:
             memory.append((moved, turned, curvature))
-        here = there
 
 
-def _two_loop(gradient: Tensor, memory: deque[tuple[Tensor, Tensor, float]]) -> Tensor:
+def _two_loop(gradient: Tensor, memory: _Memory) -> Tensor:
     """The direction -H g, H being the inverse Hessian that the remembered pairs suggest."""
     direction = -gradient
-    shares: list[float] = []
+    shares: list[Tensor] = []
     for moved, turned, curvature in reversed(memory):
-        share = _dot(moved, direction) / curvature
-        shares.append(share)
-        direction = direction - share * turned
+        shares.append(_dot(moved, direction) / curvature)
+        direction.addcmul_(turned, shares[-1], value=-1)
     if memory:
         _, turned, curvature = memory[-1]
-        direction = direction * (curvature / _dot(turned, turned))
-    for (moved, turned, curvature), share in zip(memory, reversed(shares), strict=True):
-        direction = direction + (share - _dot(turned, direction) / curvature) * moved
+        direction *= curvature / _dot(turned, turned)
+    for moved, turned, curvature in memory:
+        share = shares.pop() - _dot(turned, direction) / curvature
+        direction.addcmul_(moved, share)
     return direction
 
 
@@ -179,5 +188,12 @@ def _adam(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
         adam.step()
 
 
-def _dot(a: Tensor, b: Tensor) -> float:
-    return torch.dot(a.flatten(), b.flatten()).item()
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """A scalar that stays on its device: to fetch each of them would keep a GPU waiting."""
+    return torch.dot(a.flatten(), b.flatten())
+
+
+def _numbers(*scalars: Tensor) -> list[float]:
+    """Fetched together: on a GPU each transfer waits for all the work before it."""
+    numbers: list[float] = torch.stack(scalars).tolist()
+    return numbers

@@ -31,16 +31,27 @@ HEAVIEST = 1e30
 COARSEST = 128
 #: And as many scales at most.
 MOST_SCALES = 16
+#: Iterations at the coarsest scale, by `--effort`; each finer one has `DECLINE` times as many.
+EFFORTS, DECLINE = {"draft": 40, "normal": 100, "best": 300}, 0.9
 #: The conventions that can be written behind a path of weights, as in vgg.pth:caffe.
 CONVENTIONS = ("caffe", "torchvision")
 
 #: Sets of options by name; whatever is given beside the preset wins.
 PRESETS: dict[str, dict[str, Any]] = {
-    # arXiv:1508.06576: one scale, alpha/beta = 1e-3, and as long as it takes. All else that
-    # the paper says (noise, average pooling, its layers) is the default already; L-BFGS is from
-    # the authors' later one (CVPR 2016). The defaults depart from it in `scales`, because the
-    # large forms come out better and sooner, and in `style_weight`, by eye at 512 pixels.
-    "paper": {"content_weight": 1.0, "style_weight": 1000.0, "scales": 1, "iterations": 500},
+    # arXiv:1508.06576: the terms as sums, on the normalised network, at one scale; alpha/beta =
+    # 1e-3, relu4_2 alone, all style layers alike, and as long as it takes. All else that the paper
+    # says (noise, average pooling) is the default already; L-BFGS is from the authors' later one
+    # (CVPR 2016).
+    "paper": {
+        "objective": "paper",
+        "network": "normalized",
+        "content_weight": 1.0,
+        "style_weight": 1000.0,
+        "content_layers": "relu4_2",
+        "style_layers": "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
+        "scales": 1,
+        "iterations": 500,
+    },
 }
 
 # A check takes what was given and the option's name, and returns the value in its own type.
@@ -169,13 +180,20 @@ class Options:
         short="-s",
         shown=f"{AUTO_SIZE}, or the photo's own if smaller",
     )
-    iterations: int = _option(
-        200,
-        _integer(1, 10**9),
+    effort: str = _option_of(
+        "normal",
+        tuple(EFFORTS),
+        "How many iterations, where '-n' does not say: 'draft' for a quick look, 'best' for the"
+        " wall.",
+    )
+    iterations: int | str = _option(
+        "auto",
+        _integer(1, 10**9, "auto"),
         "Iterations in all, shared out over the scales; one is one pass through the network and"
         " back.",
         metavar="N",
         short="-n",
+        shown="as '--effort' says",
     )
     content_weight: float = _option(
         1.0,
@@ -184,20 +202,20 @@ class Options:
         metavar="ALPHA",
     )
     style_weight: float = _option(
-        3000.0,
+        1.0,
         _number(0, HEAVIEST),
         "Beta, the weight of the painting's style; 0 rebuilds the photo from its features.",
         metavar="BETA",
     )
     content_layers: str = _option(
-        "relu4_2",
+        "relu2_2:0.1,relu4_2",
         _layers,
         "Layers that hold the content; relu4_2 is the paper's conv4_2, and"
         " relu3_1,relu4_2:0.5 gives the second half its weight.",
         metavar="LAYERS",
     )
     style_layers: str = _option(
-        "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
+        "relu1_1:0.2,relu2_1,relu3_1:0.5,relu4_1,relu5_1:0.1",
         _layers,
         "Layers whose Gram matrices hold the style, written in the same way.",
         metavar="LAYERS",
@@ -221,6 +239,17 @@ class Options:
         _number(0, HEAVIEST),
         "Weight of the total variation, which smooths; not in the paper.",
         metavar="WEIGHT",
+    )
+    objective: str = _option_of(
+        "balanced",
+        ("balanced", "paper"),
+        "'balanced' measures each layer's loss as a share of the layer's own energy, so that the"
+        " weights mean the same at every size; 'paper' takes the sums of the paper.",
+    )
+    network: str = _option_of(
+        "plain",
+        ("normalized", "plain"),
+        "'normalized' scales each filter to a mean activation of 1, as the paper's authors did.",
     )
     pooling: str = _option_of(
         "avg", ("avg", "max"), "Average pooling, as in the paper, or VGG-19's own max pooling."
@@ -246,6 +275,12 @@ class Options:
         _device,
         "Where to compute: cpu, cuda, cuda:N or mps; 'auto' takes CUDA, then MPS, then the CPU.",
         metavar="DEVICE",
+    )
+    precision: str = _option_of(
+        "auto",
+        ("auto", "float32", "bfloat16"),
+        "Of the network; 'auto' takes bfloat16 where the hardware has it. Picture, losses and"
+        " optimiser are float32.",
     )
     threads: int = _option(
         0, _integer(0, 256), "Processor threads; 0 leaves it to torch.", metavar="N"
@@ -279,6 +314,10 @@ class Options:
             object.__setattr__(self, option.name, value)
         if self.content_weight == self.style_weight == 0:
             raise OptionError("--content-weight and --style-weight are both 0: nothing to paint")
+        if self.network == "normalized" and self.weights not in ("auto", "oxford"):
+            raise OptionError(
+                "--network normalized: is known for the embedded weights only; add --network plain"
+            )
 
     @classmethod
     def from_preset(cls, preset: str | None = None, **given: Any) -> "Options":

@@ -1,8 +1,9 @@
-"""What watches a run: the bar, and Ctrl-C. Both are callbacks on `Step`."""
+"""What watches a run: the bar, the forecast, and Ctrl-C. All are callbacks on `Step`."""
 
 import logging
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -56,6 +57,33 @@ class Bar:
         losses = step.losses
         self.bar.set_postfix_str(f"content {losses.content:.3g}, style {losses.style:.3g}", False)
         self.bar.update(done - self.bar.n)
+
+
+class Forecast:
+    """Says once, and early, that a run will take minutes."""
+
+    #: Evaluations that are timed, after the first, which is slower than the others.
+    TIMED = 3
+    #: Seconds that a newcomer waits without a word.
+    PATIENCE = 120
+
+    def __init__(self) -> None:
+        self.started = 0.0
+        self.left = 0
+
+    def __call__(self, step: "Step") -> None:
+        """Time the first steps."""
+        if step.iteration == 1:
+            self.started, self.left = time.perf_counter(), step.work_left
+        if step.iteration == 1 + self.TIMED and step.work_left < self.left:
+            pace = (time.perf_counter() - self.started) / (self.left - step.work_left)
+            seconds = pace * step.work_left
+            if seconds > self.PATIENCE:
+                log.warning(
+                    "this will take about %d minutes; a smaller --size or --effort draft takes"
+                    " less, and Ctrl-C keeps the picture so far",
+                    round(seconds / 60),
+                )
 
 
 class StopOnInterrupt:

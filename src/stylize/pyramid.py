@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .errors import PictureError
-from .options import AUTO_SIZE, COARSEST, MOST_SCALES
+from .options import AUTO_SIZE, COARSEST, DECLINE, EFFORTS, MOST_SCALES
 
 
 @dataclass(frozen=True)
@@ -77,29 +77,36 @@ def style_size(
     return resized(painting, max(style_scale * area**0.5, smallest / min(painting)))
 
 
-def plan(size: tuple[int, int], iterations: int, scales: int | str, smallest: int) -> list[Scale]:
+def plan(
+    size: tuple[int, int], iterations: int | str, effort: str, scales: int | str, smallest: int
+) -> list[Scale]:
     """Sizes from coarse to fine, each twice the one before, ending at `size`.
 
     A departure from the paper, which paints at one size.
 
     Args:
         size: width and height of the result, in pixels.
-        iterations: in all. Each scale gets the same share, the coarsest the remainder too,
-            because iterations are cheapest there.
+        iterations: in all, or `"auto"`: as many as `effort` says. Each scale gets `DECLINE` times
+            those of the one before, because what is settled there needs not be found again.
+        effort: a key of `EFFORTS`.
         scales: how many, or `"auto"`: down to a longer side near `COARSEST`. Fewer are taken
             where there are not as many iterations.
         smallest: fewer are taken too where a side would have less than this many pixels.
     """
+    most = MOST_SCALES if iterations == "auto" else int(iterations)
     sizes = [size]
-    while len(sizes) < min(iterations, MOST_SCALES if scales == "auto" else int(scales)):
+    while len(sizes) < min(most, MOST_SCALES if scales == "auto" else int(scales)):
         coarser = resized(size, 0.5 ** len(sizes))
         if coarser == sizes[0]:
             break
         if min(coarser) < smallest or (scales == "auto" and max(coarser) < 0.75 * COARSEST):
             break
         sizes.insert(0, coarser)
-    share, rest = divmod(iterations, len(sizes))
-    return [
-        Scale(*size, iterations=share + (rest if place == 0 else 0))
-        for place, size in enumerate(sizes)
-    ]
+    shares = [DECLINE**place for place in range(len(sizes))]
+    if iterations == "auto":
+        counts = [round(EFFORTS[effort] * share) for share in shares]
+    else:
+        spare = int(iterations) - len(sizes)
+        counts = [1 + int(spare * share / sum(shares)) for share in shares]
+        counts[0] += int(iterations) - sum(counts)
+    return [Scale(*size, iterations=count) for size, count in zip(sizes, counts, strict=True)]

@@ -20,6 +20,7 @@ from .images import Source
 from .job import Job
 from .losses import Losses, Objective, Targets, mean_gram
 from .minimize import minimize
+from .normalized import normalized
 from .options import Options, flag
 from .pyramid import Scale
 from .vgg import Vgg19
@@ -133,7 +134,7 @@ class Stylizer:
     """
 
     #: What the network is made from, and so cannot change from picture to picture.
-    FIXED = ("weights", "pooling", "device")
+    FIXED = ("weights", "network", "pooling", "device", "precision")
 
     def __init__(
         self, options: Options | None = None, *, preset: str | None = None, **given: Any
@@ -146,9 +147,12 @@ class Stylizer:
             raise OptionError("give either options or a preset, not both")
         self.device = _device(self.options.device)
         with _memory_told():
-            vgg = Vgg19(weights.load(self.options.weights), self.options.pooling)
-            self.vgg = vgg.to(self.device)
-        log.info("VGG-19 (%s weights) on %s", self.options.weights, self.device)
+            numbers = weights.load(self.options.weights)
+            if self.options.network == "normalized":
+                numbers = normalized(numbers, self.options.pooling)
+            dtype = _dtype(self.options.precision, self.device)
+            self.vgg = Vgg19(numbers, self.options.pooling, self.device, dtype)
+        log.info("VGG-19 (%s weights) on %s in %s", self.options.weights, self.device, dtype)
 
     def __call__(
         self, content: Source, *styles: Source, on_step: OnStep | None = None, **changes: Any
@@ -182,8 +186,8 @@ class Stylizer:
         started = time.perf_counter()
         history: list[Losses] = []
         complete = True
-        # Whatever the caller's torch is set to, the gradient is needed here.
-        with torch.inference_mode(False), torch.enable_grad(), _threads(job.options):
+        # Total variation and Adam need what inference mode forbids.
+        with torch.inference_mode(False), torch.no_grad(), _threads(job.options):
             for step in self._steps(job):
                 history.append(step.losses)
                 if on_step is not None and on_step(step):
@@ -196,13 +200,10 @@ class Stylizer:
         return Result(image, tuple(history), job.options, seconds, complete)
 
     def _steps(self, job: Job) -> Iterator[Step]:
-        """Every evaluation of a run, coarse to fine.
-
-        The content term is a sum over positions and the style term a mean, as in the paper; so
-        the style weighs the more the coarser the scale, and is put in place there.
-        """
+        """Every evaluation of a run, coarse to fine."""
         image: Tensor | None = None
         planned = 0
+        total = sum(scale.iterations for scale in job.scales)
         with _memory_told(job):
             for scale in job.scales:
                 size = (scale.width, scale.height)
@@ -212,7 +213,6 @@ class Stylizer:
                 iteration = planned
                 for iteration, evaluation in enumerate(evaluations, start=planned + 1):
                     image = evaluation.image
-                    total = job.options.iterations
                     yield Step(iteration, total, scale, job.scales, evaluation.losses, image)
                 planned += scale.iterations
                 if iteration < planned:
@@ -243,6 +243,7 @@ class Stylizer:
             alpha=job.options.content_weight,
             beta=job.options.style_weight,
             tv_weight=job.options.tv_weight,
+            balanced=job.options.objective == "balanced",
         )
 
     def start(self, job: Job, size: tuple[int, int]) -> Tensor:
@@ -285,6 +286,19 @@ def _device(wanted: str) -> torch.device:
     if device.type == "mps" and not mps:
         raise DeviceError(f"--device {wanted}: torch sees no Apple GPU here; try cpu")
     return device
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    """What the network computes in: `"auto"` takes bfloat16 where it is native, hence faster."""
+    if precision != "auto":
+        return torch.float32 if precision == "float32" else torch.bfloat16
+    native = False
+    if device.type == "cpu":
+        can = torch.cpu.get_capabilities()
+        native = bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+    elif device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere
+    return torch.bfloat16 if native else torch.float32
 
 
 @contextmanager
