@@ -5,6 +5,7 @@ through the Python API with the options written below each picture. All of them 
 hour on two cores, and need what `pip install -e ".[dev]"` brings.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -76,7 +77,7 @@ def strip(name: str, pictures: list[tuple[str, Image.Image]]) -> None:
 
 
 def style_weight() -> None:
-    betas = (100, 1000, 3000, 30000)
+    betas = (0.25, 1, 4, 16)
     pictures = [
         (f"{beta:g}", paint("astronaut", "composition-viii", size=320, style_weight=beta))
         for beta in betas
@@ -101,6 +102,45 @@ def pooling() -> None:
         for kind in ("avg", "max")
     ]
     strip("pooling", pictures)
+
+
+def network() -> None:
+    pictures = [
+        (f"--network {kind}", paint("summer-palace", "great-wave", size=384, network=kind))
+        for kind in ("plain", "normalized")
+    ]
+    strip("network", pictures)
+
+
+def effort() -> None:
+    pictures = [
+        (f"--effort {kind}", paint("coffee", "village-street-in-auvers", size=384, effort=kind))
+        for kind in ("draft", "normal", "best")
+    ]
+    strip("effort", pictures)
+
+
+def quality() -> None:
+    """Style against lost contours, ours and pastiche's; the numbers are in quality.json."""
+    pairs = json.loads((FIGS / "quality.json").read_text())
+    figure, rows = plt.subplots(2, 3, figsize=(9, 5.4), layout="constrained")
+    for axes, (name, curves) in zip(rows.flat, pairs.items(), strict=True):
+        for who, marker in (("stylize", "o-"), ("pastiche", "s--")):
+            points = sorted(curves[who], key=lambda point: point["weight"])
+            edges, style = [p["edges"] for p in points], [p["style"] for p in points]
+            axes.plot(edges, style, marker, label=who)
+            for point in points:
+                place = (point["edges"], point["style"])
+                axes.annotate(
+                    f"{point['weight']:g}", place, (4, 4), textcoords="offset points", fontsize=7
+                )
+        axes.set(title=name, ylim=(0, None))
+        axes.title.set_fontsize(8)
+        axes.grid(alpha=0.3)
+    figure.supxlabel("lost contours")
+    figure.supylabel("distance of style")
+    rows.flat[0].legend()
+    figure.savefig(FIGS / "quality.png", dpi=110)
 
 
 def scales() -> None:
@@ -210,6 +250,9 @@ FIGURES = {
     "scales": scales,
     "optimizer": optimizer,
     "pooling": pooling,
+    "network": network,
+    "effort": effort,
+    "quality": quality,
 }
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import stylize.stylizer as module
-from stylize import Options, errors
+from stylize import Options, cli, errors, progress
 from stylize.cli import command
 from stylize.job import Job
 from stylize.losses import Losses
@@ -28,6 +29,7 @@ class Painter:
     """Stands for `Stylizer`: takes note of what it is asked, and paints all green."""
 
     calls: list["Painter"] = []  # noqa: RUF012
+    iterations = 4
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -36,11 +38,11 @@ class Painter:
     def paint(self, job: Job, on_step: Any) -> module.Result:
         self.names = [picture.name for picture in (job.content, *job.paintings)]
         size = job.size
-        scales = tuple(plan(size, 4, "auto", 16))
+        scales = tuple(plan(size, self.iterations, "normal", "auto", 16))
         complete = True
-        losses = Losses(1.0, 2.0, 0.0, 3.0)
-        for iteration in range(1, 5):
-            step = module.Step(iteration, 4, scales[-1], scales, losses, None)  # type: ignore[arg-type]
+        losses = Losses(1.0, 2.0, 0.0, 0.0, 3.0)
+        for iteration in range(1, self.iterations + 1):
+            step = module.Step(iteration, self.iterations, scales[-1], scales, losses, None)  # type: ignore[arg-type]
             if self.at_step(iteration) or on_step(step):
                 complete = False
                 break
@@ -82,6 +84,7 @@ def test_writes_the_picture_and_says_nothing(run: Any, tmp_path: Path, photo: st
 
 GIVEN = {
     "size": ("300", 300),
+    "effort": ("draft", "draft"),
     "iterations": ("7", 7),
     "content_weight": ("2", 2.0),
     "style_weight": ("1e4", 1e4),
@@ -90,12 +93,15 @@ GIVEN = {
     "blend": ("equal", "equal"),
     "style_scale": ("0.5", 0.5),
     "tv_weight": ("3", 3.0),
+    "objective": ("paper", "paper"),
+    "network": ("normalized", "normalized"),
     "pooling": ("max", "max"),
     "optimizer": ("adam", "adam"),
     "init": ("content", "content"),
     "scales": ("2", 2),
     "seed": ("9", 9),
     "device": ("cpu", "cpu"),
+    "precision": ("float32", "float32"),
     "threads": ("2", 2),
     "weights": ("oxford", "oxford"),
     "existing": ("fail", "fail"),
@@ -123,7 +129,8 @@ def test_help_shows_every_option_with_its_default(run: Any) -> None:
         for option in fields(Options):
             said = option.metadata
             default = said["shown"] or option.default
-            default = f"{default:g}" if isinstance(default, float) else default
+            default = f"{default:g}" if isinstance(default, float) else str(default)
+            default = default.replace(",relu", ", relu")
             assert f"{said['help']} [default: {default}]" in shown, option.name
 
 
@@ -180,6 +187,37 @@ def test_bar_only_on_a_terminal(run: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert "content 1, style 2" in shown
     assert "left" in shown
     assert run("PHOTO", "PAINTING", "-o", "a.png", "-q").output == ""
+
+
+def test_a_long_run_is_announced(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(Painter, "iterations", 40)
+    monkeypatch.setattr(Painter, "at_step", lambda *_: vars(clock).update(now=clock.now + 60))
+    said = run("PHOTO", "PAINTING", "-o", "a.png").stderr
+    assert said.count("this will take about 36 minutes") == 1
+    assert run("PHOTO", "PAINTING", "-o", "a.png", "-q").stderr == ""
+
+
+@pytest.mark.parametrize("error", [OSError, AttributeError, None])
+def test_memory_is_kept_where_the_libc_can(
+    error: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[int, int]] = []
+
+    def library(_: object) -> SimpleNamespace:
+        if error is OSError:
+            raise error
+        named = {} if error else {"mallopt": lambda *args: calls.append(args)}
+        return SimpleNamespace(**named)
+
+    monkeypatch.setattr(cli.ctypes, "CDLL", library)
+    monkeypatch.setattr(cli.sys, "platform", "linux")
+    cli._keep_memory()
+    assert len(calls) == (0 if error else 2)
+    monkeypatch.setattr(cli.sys, "platform", "win32")
+    cli._keep_memory()
+    assert len(calls) == (0 if error else 2)
 
 
 def test_existing(run: Any, tmp_path: Path) -> None:
@@ -304,8 +342,6 @@ def test_an_output_that_vanishes_meanwhile(
 
 
 def test_closed_stdout(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stylize import cli
-
     class Closed:
         """A pipe whose reader has gone."""
 

@@ -10,9 +10,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+import stylize.minimize as module
 from stylize import OptimizationError, images
 from stylize.losses import Losses, Objective, Targets, mean_gram
-from stylize.minimize import FIRST_STEP, LONGEST_STEP, minimize
+from stylize.minimize import (
+    FIRST_STEP,
+    HISTORY,
+    HISTORY_OF_LARGE,
+    LEAST_FALL,
+    LONGEST_STEP,
+    PATIENCE,
+    minimize,
+)
 from stylize.vgg import Vgg19
 
 
@@ -25,13 +34,17 @@ class Function:
         self.function = function
         self.asked: list[Tensor] = []
 
-    def __call__(self, image: Tensor) -> dict[str, Tensor]:
+    def __call__(self, image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         self.asked.append(image.detach().clone())
-        return {"total": self.function(image)}
+        with torch.enable_grad():
+            at = image.detach().requires_grad_()
+            total = self.function(at)
+            (gradient,) = torch.autograd.grad(total, at)
+        return {"total": total.detach()}, gradient
 
     def losses(self, terms: dict[str, Tensor]) -> Losses:
         total = terms["total"].item()
-        return Losses(total, 0, 0, total)
+        return Losses(total, 0, 0, 0, total)
 
 
 def run(function: Any, start: Tensor, iterations: int = 100, optimizer: str = "lbfgs") -> Any:
@@ -61,6 +74,35 @@ def test_lbfgs_walks_rosenbrocks_valley() -> None:
     evaluations, _ = run(rosenbrock, torch.zeros(1, 3, 2, 2), 300)
     assert (evaluations[-1].image - 1).abs().max() < 1e-3
     assert len(evaluations) < 300, "it ends by itself where nothing is left to gain"
+
+
+@pytest.mark.parametrize("share", [0.5, 2.0])
+def test_lbfgs_ends_where_the_loss_hardly_falls(share: float) -> None:
+    """The minimum is so far off that `PATIENCE` steps gain `share` times the least fall."""
+    far = 2 * LONGEST_STEP * PATIENCE / (LEAST_FALL * share)
+    evaluations, _ = run(lambda x: (x - far).square().sum(), start.double(), 3 * PATIENCE)
+    assert len(evaluations) == (PATIENCE + 1 if share < 1 else 3 * PATIENCE)
+
+
+@pytest.mark.parametrize(("size", "kept"), [(2, HISTORY), (3, HISTORY_OF_LARGE)])
+def test_a_large_picture_remembers_less(
+    size: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    two_loop = module._two_loop
+
+    def watched(gradient: Tensor, memory: Any) -> Tensor:
+        seen.append(len(memory))
+        return two_loop(gradient, memory)
+
+    monkeypatch.setattr(module, "_two_loop", watched)
+    monkeypatch.setattr(module, "LARGE", 9)
+    run(
+        lambda x: (1 + x.square()).log().sum() * 1e3 + (x.flatten() ** 4).cumsum(0).sum(),
+        torch.linspace(1, 40, 3 * size**2).view(1, 3, size, size),
+        4 * HISTORY,
+    )
+    assert max(seen) == kept
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
@@ -139,6 +181,7 @@ def test_a_lying_gradient_ends_the_run_instead_of_the_picture() -> None:
     st.integers(0, 99),
     st.integers(24, 48),
     st.sampled_from([0.02, 0.1, 0.5]),
+    st.booleans(),
 )
 def test_never_stuck_and_never_a_nan_on_the_real_network(
     vgg: Vgg19,
@@ -150,16 +193,16 @@ def test_never_stuck_and_never_a_nan_on_the_real_network(
     seed: int,
     side: int,
     noise: float,
+    balanced: bool,
 ) -> None:
     """The case that kills torch.optim.LBFGS: every ReLU dead, the loss constant for ever."""
     style_layers = dict.fromkeys(("relu1_1", "relu3_1", "relu5_1"), 1.0)
     content_layers = {"relu4_2": 1.0}
-    with torch.no_grad():
-        painted = vgg(images.to_tensor(Image.open(painting), (40, 30)), style_layers)
-        targets = Targets(
-            vgg(images.to_tensor(Image.open(photo), (side, 24)), content_layers),
-            {name: mean_gram(maps) for name, maps in painted.items()},
-        )
+    painted = vgg(images.to_tensor(Image.open(painting), (40, 30)), style_layers)
+    targets = Targets(
+        vgg(images.to_tensor(Image.open(photo), (side, 24)), content_layers),
+        {name: mean_gram(maps) for name, maps in painted.items()},
+    )
     objective = Objective(
         vgg,
         targets,
@@ -168,6 +211,7 @@ def test_never_stuck_and_never_a_nan_on_the_real_network(
         alpha=10**alpha,
         beta=10**beta,
         tv_weight=0,
+        balanced=balanced,
     )
     generator = torch.Generator().manual_seed(seed)
     image = 0.5 + noise * torch.randn(1, 3, 24, side, generator=generator)

@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +61,13 @@ def test_options_survive_being_written_and_read(weight: float, seed: int) -> Non
         ("blend", "0,0"),
         ("blend", "1,-1"),
         ("blend", "nan,1"),
+        ("iterations", "original"),
+        ("effort", "none"),
+        ("effort", 3),
+        ("objective", "sum"),
+        ("network", "scaled"),
+        ("precision", "float64"),
+        ("precision", torch.float32),
         ("style_scale", 0),
         ("tv_weight", -0.1),
         ("pooling", "mean"),
@@ -93,6 +101,17 @@ def test_nothing_to_paint() -> None:
         Options(content_weight=0, style_weight=0)
 
 
+@pytest.mark.parametrize("weights", ["torchvision", "vgg.pth:caffe"])
+def test_the_normalised_network_is_the_embedded_one(weights: str) -> None:
+    with pytest.raises(OptionError, match=r"--network normalized: .* embedded weights"):
+        Options(network="normalized", weights=weights)
+    with pytest.raises(OptionError, match="add --network plain"):
+        Options(network="normalized").but(weights=weights)
+    assert Options(network="plain", weights=weights).weights == weights
+    for embedded in ("auto", "oxford"):
+        assert Options(network="normalized", weights=embedded).network == "normalized"
+
+
 def test_layers_may_be_a_mapping() -> None:
     assert Options(style_layers={"conv1_1": 0.5}).style_layers == "relu1_1:0.5"  # type: ignore[arg-type]
 
@@ -117,6 +136,7 @@ def test_a_preset_is_a_set_of_options_that_yields_to_those_given(name: str) -> N
 def test_paper_preset_is_the_paper() -> None:
     paper = Options.from_preset("paper")
     assert paper.content_weight / paper.style_weight == pytest.approx(1e-3)
+    assert (paper.objective, paper.tv_weight) == ("paper", 0)
     assert paper.scales == 1
     assert (paper.pooling, paper.init, paper.optimizer) == ("avg", "noise", "lbfgs")
     assert paper.content_layers == "relu4_2"

@@ -27,7 +27,7 @@ def options_table() -> str:
                 said += (
                     " One of " + ", ".join(f"`{choice}`" for choice in option.type.choices) + "."
                 )
-            rows.append(f"| {spelled} | {default.replace(',relu', ', relu')} | {said} |")
+            rows.append(f"| {spelled} | {default} | {said} |")
     return "\n".join(rows) + "\n"
 
 

@@ -75,7 +75,9 @@ def _painting_options(function: Callable[..., Any]) -> Callable[..., Any]:
         said = option.metadata
         names = [flag(option.name)] + ([said["short"]] if said["short"] else [])
         default = option.default
-        shown = said["shown"] or (f"{default:g}" if isinstance(default, float) else default)
+        shown = f"{default:g}" if isinstance(default, float) else str(default)
+        # Long lists of layers are broken at their blanks.
+        shown = said["shown"] or shown.replace(",", ", ")
         function = click.option(
             *names,
             type=click.Choice(said["choices"]) if said["choices"] else str,

@@ -22,6 +22,9 @@ STYLE_SHARE = 12.0
 #: There too: the weight of the mean squared excess over [0, 1]. Values far outside are dots when
 #: they are cut off for the file.
 GAMUT = 30.0
+#: There too: the weight of the mean squared difference of neighbouring values in [0, 1], so that
+#: a `--tv-weight` of 1 smooths a little.
+SMOOTHNESS = 10.0
 #: Parts in which the Gram matrix of 16-bit features is summed.
 PARTS = 16
 
@@ -36,6 +39,8 @@ def gram(features: Tensor) -> Tensor:
         N x N, symmetric; float32 where the features have 16 bits.
     """
     flat = features[0].permute(1, 2, 0).flatten(0, 1)
+    if len(flat) < 8 * PARTS:
+        flat = flat.to(_wide(flat))  # too few for errors to cancel, and cheap
     if flat.dtype in (torch.float32, torch.float64):
         return flat.T @ flat
     # A product of 16-bit factors is summed in 32 bits but returned in 16, an error of up to 0.4 %
@@ -193,8 +198,9 @@ class Objective:
         alpha, beta, tv_weight: weights of content, style and total variation.
         balanced: each layer's loss as a share of what it is for no features at all, sum P^2 and
             sum A^2 in place of sum (F - P)^2 and sum (G/M - A)^2; style counts `STYLE_SHARE`
-            times, and the total variation is a mean. A departure from the paper: its layers differ
-            by five orders of magnitude, and its content term grows with the size of the picture.
+            times, the total variation is a mean, and leaving [0, 1] costs. A departure from the
+            paper: its layers differ by five orders of magnitude, and its content term grows with
+            the size of the picture.
 
     Attributes:
         unit: the largest of the three weights. What is minimised is L_total / unit, which has
@@ -263,10 +269,10 @@ class Objective:
             terms["gamut"] = GAMUT * beyond.square().mean()
             gradient.add_(beyond, alpha=2 * GAMUT / beyond.numel())
         if self.tv_weight:
-            mean = 1 / image.numel() if self.balanced else 1.0
+            scale = SMOOTHNESS / (255.0**2 * image.numel()) if self.balanced else 1.0
             with torch.enable_grad():
                 at = image.detach().requires_grad_()
-                terms["tv"] = mean * total_variation(at)
+                terms["tv"] = scale * total_variation(at)
                 (slope,) = torch.autograd.grad(terms["tv"], at)
             gradient.add_(slope, alpha=self.tv_weight / self.unit)
         return terms, gradient

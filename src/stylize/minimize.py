@@ -37,7 +37,7 @@ TRIALS = 6
 LAST_TRIALS = 24
 #: A pair is remembered if its curvature is above this share of the gradient's change.
 LEAST_CURVATURE = 1e-10
-#: A scale ends where the lowest loss fell by less than this share in so many evaluations.
+#: L-BFGS ends where the lowest loss fell by less than this share in so many evaluations.
 LEAST_FALL, PATIENCE = 1e-3, 20
 #: Adam's learning rate.
 ADAM_RATE = 5 * GREY_LEVEL
@@ -88,8 +88,8 @@ def minimize(
         optimizer: `"lbfgs"` or `"adam"`.
 
     Yields:
-        One `Evaluation` per evaluation of the network. L-BFGS ends early at a minimum, where no
-        step lowers the loss any more; Adam where it meets a loss that is not finite.
+        One `Evaluation` per evaluation of the network. L-BFGS ends early where no step
+        lowers the loss any more, or hardly; Adam where it meets a loss that is not finite.
 
     Raises:
         OptimizationError: the loss of the start is not a finite number.
@@ -114,6 +114,8 @@ def minimize(
         if point.loss < best.loss and point.finite():
             best = point
         yield Evaluation(best.image, best.losses)
+        if optimizer == "adam":  # swings past a minimum and comes back lower
+            continue
         lowest.append(best.loss)
         if len(lowest) == lowest.maxlen and lowest[0] - best.loss < LEAST_FALL * lowest[0]:
             return

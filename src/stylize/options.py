@@ -38,13 +38,13 @@ CONVENTIONS = ("caffe", "torchvision")
 
 #: Sets of options by name; whatever is given beside the preset wins.
 PRESETS: dict[str, dict[str, Any]] = {
-    # arXiv:1508.06576: the terms as sums, on the normalised network, at one scale; alpha/beta =
-    # 1e-3, relu4_2 alone, all style layers alike, and as long as it takes. All else that the paper
-    # says (noise, average pooling) is the default already; L-BFGS is from the authors' later one
-    # (CVPR 2016).
+    # arXiv:1508.06576: the terms as sums at one scale, alpha/beta = 1e-3, relu4_2 alone, all
+    # style layers alike, and as long as it takes. All else that the paper says (noise, average
+    # pooling) is the default already; L-BFGS is from the authors' later one (CVPR 2016). Not the
+    # authors' normalised network: with it, at this ratio, the photo is all that is seen.
     "paper": {
         "objective": "paper",
-        "network": "normalized",
+        "network": "plain",
         "content_weight": 1.0,
         "style_weight": 1000.0,
         "content_layers": "relu4_2",

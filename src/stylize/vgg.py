@@ -93,11 +93,11 @@ class Vgg19:
         for depth, name in enumerate(LAYERS, start=1):
             if not wanted & set(LAYERS[depth - 1 :]):
                 return
+            if depth > 1 and LAYERS[depth - 2] in _LAST:
+                x = avg_pool2d(x, 2) if self.pooling == "avg" else max_pool2d(x, 2)
             weight, bias = self.convs[name]
             x = conv2d(x, weight, bias, padding=0 if depth == 1 else 1).relu_()
             yield name, x
-            if name in _LAST:
-                x = avg_pool2d(x, 2) if self.pooling == "avg" else max_pool2d(x, 2)
 
     @torch.no_grad()
     def backward(self, activations: dict[str, Tensor], add_gradient: AddGradient) -> Tensor:

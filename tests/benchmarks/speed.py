@@ -1,44 +1,153 @@
-"""Speed beside pastiche, in one run, so that only the ratios matter.
+"""Speed, memory and distances beside pastiche 1.6.0, side by side in one run.
 
-    python tests/benchmarks/speed.py [ROUNDS]
+    python tests/benchmarks/speed.py [steps] [command] [memory] [distances]
 
-1. One iteration (an evaluation of the network, and the optimiser's share) at 512 x 512,
-   float32, by turns with one step of pastiche, both from white noise with L-BFGS.
-2. Start-up, in a process of its own: imports, weights, and the targets at 512 x 512.
+steps      seconds of one evaluation (network, losses, L-BFGS) at 256, 512 and 1024 pixels square,
+           by turns with a step of pastiche and with the convolutions alone: forward and data
+           gradient of the 13 up to conv5_1, same type and layout. In bfloat16 and in float32.
+command    wall time of the bare command at 512 pixels; pastiche --size 512 takes its start, its
+           save, and 1000 steps, of which 25 are timed.
+memory     peak of resident memory beyond imports, per pixel, after 25 steps.
+distances  style and content distance of both results (500 steps of pastiche) in float32, as shares
+           of the painting's and the photo's energy, plain network, average and max pooling.
+
+Everything of pastiche's runs in a process of its own. Only the ratios matter.
 """
 
+import os
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
-from stylize import Stylizer
-from stylize.job import Job
-from stylize.minimize import minimize
-
 ROOT = Path(__file__).parent.parent.parent
 PHOTO = str(ROOT / "contents" / "astronaut.jpg")
 PAINTING = str(ROOT / "styles" / "composition-viii.jpg")
+COMMAND = [sys.executable, "-m", "stylize"]
+STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
-def ours() -> Callable[[], object]:
-    stylizer = Stylizer(size=512, scales=1, device="cpu")
+def ours(size: int, precision: str) -> Callable[[], object]:
+    from stylize import Stylizer
+    from stylize.job import Job
+    from stylize.minimize import minimize
+
+    stylizer = Stylizer(size=size, scales=1, device="cpu", precision=precision)
     job = Job.prepare(stylizer.options, PHOTO, [PAINTING])
     objective = stylizer.objective(job, job.size)
-    evaluations = minimize(objective, stylizer.start(job, job.size), 10**6, "lbfgs")
-    return lambda: next(evaluations)
+    start = stylizer.start(job, job.size)
+
+    def evaluations() -> object:
+        while True:  # begin again where a run ends by itself
+            yield from minimize(objective, start, 10**6, "lbfgs")
+
+    run = evaluations()
+    return lambda: next(run)  # type: ignore[call-overload]
 
 
-def pastiches() -> Callable[[], object]:
-    from pastiche.pastiche import PasticheArtist
+def convolutions(size: int, precision: str) -> Callable[[], object]:
+    """The 13 convolutions, each on an input of its own, and their data gradients."""
+    import torch
+    from torch.nn.functional import conv2d, conv_transpose2d
 
-    artist = PasticheArtist(PHOTO, [PAINTING], size=(512, 512), random_init=True, device="cpu")
-    return artist.draw
+    from stylize.layers import LAYERS
+    from stylize.vgg import Vgg19
+    from stylize.weights import load
+
+    vgg = Vgg19(load("oxford"), "avg", dtype=getattr(torch, precision))
+
+    def random(channels: int, side: int) -> torch.Tensor:
+        shape = torch.rand(1, channels, side, side).to(vgg.dtype)
+        return shape.contiguous(memory_format=torch.channels_last)
+
+    work = []
+    for layer in LAYERS[: LAYERS.index("relu5_1") + 1]:
+        weight, bias = vgg.convs[layer]
+        side = size >> (int(layer[4]) - 1)
+        work.append((weight, bias, random(weight.shape[1], side), random(weight.shape[0], side)))
+
+    @torch.no_grad()
+    def go() -> None:
+        for weight, bias, x, _ in work:
+            conv2d(x, weight, bias, padding=1)
+        for weight, _, _, gradient in reversed(work):
+            conv_transpose2d(gradient, weight, padding=1)
+
+    return go
+
+
+class Pastiche:
+    """pastiche in another process; each call is a step."""
+
+    def __init__(self, size: int, photo: str = PHOTO) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "pastiche", str(size), photo],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.before = float(self.answer())
+
+    def answer(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def ask(self, what: str) -> str:
+        assert self.process.stdin is not None
+        self.process.stdin.write(what + "\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def __call__(self) -> None:
+        self.ask("step")
+
+    def end(self) -> float:
+        """Its peak memory in bytes."""
+        peak = float(self.ask("peak")) - self.before
+        self.process.stdin.close()  # type: ignore[union-attr]
+        self.process.wait()
+        return peak
+
+
+def pastiche_worker(size: int, photo: str) -> None:
+    from pastiche import pastiche
+
+    pastiche.VGG19  # noqa: B018 (imported, and with it torch)
+    print(peak_memory(), flush=True)
+    artist = pastiche.PasticheArtist(photo, [PAINTING], size=size, device="cpu")
+    for line in sys.stdin:
+        if line == "step\n":
+            artist.draw()
+            print(flush=True)
+        elif line == "peak\n":
+            print(peak_memory(), flush=True)
+        else:
+            pastiche.save_image(artist.pastiche, line.rstrip("\n"))
+            print(flush=True)
+
+
+def our_memory(size: int, precision: str) -> None:
+    from stylize.cli import _keep_memory
+
+    _keep_memory()
+    import stylize.stylizer  # noqa: F401
+
+    before = peak_memory()
+    step = ours(size, precision)
+    for _ in range(12 if size > 1024 else 25):
+        step()
+    print((peak_memory() - before) / size**2)
+
+
+def peak_memory() -> int:
+    """In bytes, of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -47,26 +156,116 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def main(rounds: int) -> None:
-    warnings.simplefilter("ignore")
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {rounds} rounds")
-    a, b = ours(), pastiches()
-    for _ in range(3):  # the first calls choose kernels and fill the memory of L-BFGS
-        a(), b()
-    pairs = [(seconds(a), seconds(b)) for _ in range(rounds)]
-    mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-    ratio = statistics.median(x / y for x, y in pairs)
-    print(f"iteration at 512 x 512: {mine:.2f} s, pastiche {theirs:.2f} s, ratio {ratio:.2f}")
+def steps() -> None:
+    from stylize.cli import _keep_memory
 
-    times = [
-        seconds(lambda: subprocess.run([sys.executable, __file__, "targets"], check=True))
-        for _ in "123"
-    ]
-    print(f"imports, weights, targets: {statistics.median(times):.2f} s")
+    _keep_memory()  # as the command does
+    for size, rounds in ((256, 9), (512, 7), (1024, 3)):
+        names = ["pastiche"]
+        things: list[Callable[[], object]] = [Pastiche(size)]
+        for precision in ("bfloat16", "float32"):
+            names += [precision, f"{precision} convolutions"]
+            things += [ours(size, precision), convolutions(size, precision)]
+        for _ in range(3):  # the first calls choose kernels and fill the memory of L-BFGS
+            for thing in things:
+                thing()
+        rows = [[seconds(thing) for thing in things] for _ in range(rounds)]
+        columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+        for name, column in columns.items():
+            print(f"{size} x {size}, {name}: {statistics.median(column):.3f} s")
+        for precision in ("bfloat16", "float32"):
+            for other in ("pastiche", f"{precision} convolutions"):
+                pairs = zip(columns[precision], columns[other], strict=True)
+                ratio = statistics.median(a / b for a, b in pairs)
+                print(f"{size} x {size}, {precision} / {other}: {ratio:.2f}")
+        things[0].end()  # type: ignore[attr-defined]
+
+
+def command() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "out.png")
+        mine = seconds(
+            lambda: subprocess.run(
+                [*COMMAND, PHOTO, PAINTING, "-o", out, "-s", "512", "-q"], check=True
+            )
+        )
+        started = time.perf_counter()
+        artist = Pastiche(512)
+        artist()
+        artist.ask(os.path.join(folder, "theirs.png"))
+        start = time.perf_counter() - started
+        step = statistics.median(seconds(artist) for _ in range(25))
+        artist.end()
+    theirs = start + 999 * step
+    print(f"bare command, 512 x 512: {mine:.1f} s")
+    print(f"pastiche: {start:.1f} s and 999 steps of {step:.2f} s make {theirs:.0f} s")
+    print(f"ratio: 1/{theirs / mine:.0f}")
+
+
+def memory() -> None:
+    for size in (512, 1024, 2048):
+        for precision in ("bfloat16", "float32"):
+            arguments = [sys.executable, __file__, "ours", str(size), precision]
+            done = subprocess.run(arguments, check=True, capture_output=True, text=True)
+            print(f"{size} x {size}, {precision}: {float(done.stdout) / 1000:.2f} kB a pixel")
+        if size <= 1024:  # at 2048 pastiche needs more than 24 GB
+            artist = Pastiche(size)
+            for _ in range(25):
+                artist()
+            print(f"{size} x {size}, pastiche: {artist.end() / size**2 / 1000:.2f} kB a pixel")
+
+
+def distances() -> None:
+    from PIL import Image
+
+    from stylize import images, pyramid
+    from stylize.losses import content_loss, mean_gram, style_loss
+    from stylize.vgg import Vgg19
+    from stylize.weights import load
+
+    with tempfile.TemporaryDirectory() as folder:
+        results = {name: os.path.join(folder, f"{name}.png") for name in ("stylize", "pastiche")}
+        arguments = [PHOTO, PAINTING, "-o", results["stylize"], "-s", "512", "-q"]
+        subprocess.run([*COMMAND, *arguments], check=True)
+        artist = Pastiche(512)
+        for _ in range(500):
+            artist()
+        artist.ask(results["pastiche"])
+        artist.end()
+        for pooling in ("avg", "max"):
+            vgg = Vgg19(load("oxford"), pooling)
+            size = Image.open(results["stylize"]).size
+            painting = Image.open(PAINTING).convert("RGB")
+            shown = pyramid.style_size(painting.size, size, 1.0, 16)
+            grams = {
+                k: mean_gram(f) for k, f in vgg(images.to_tensor(painting, shown), STYLE).items()
+            }
+            photo = images.to_tensor(Image.open(PHOTO).convert("RGB"), size)
+            content = vgg(photo, ["relu4_2"])["relu4_2"]
+            for name, path in results.items():
+                taps = vgg(images.to_tensor(Image.open(path), size), [*STYLE, "relu4_2"])
+                style = [
+                    (style_loss(mean_gram(taps[k]), a) / style_loss(0 * a, a)).item()
+                    for k, a in grams.items()
+                ]
+                lost = content_loss(taps["relu4_2"], content) / content_loss(0 * content, content)
+                print(
+                    f"{pooling} pooling, {name}: style {statistics.mean(style):.3f}"
+                    f" ({', '.join(f'{x:.3f}' for x in style)}), content {lost.item():.3f}"
+                )
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["targets"]:
-        ours()
-    else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    warnings.simplefilter("ignore")
+    match sys.argv[1:]:
+        case ["pastiche", size, photo]:
+            pastiche_worker(int(size), photo)
+        case ["ours", size, precision]:
+            our_memory(int(size), precision)
+        case wanted:
+            import torch
+
+            print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+            for part in (steps, command, memory, distances):
+                if not wanted or part.__name__ in wanted:
+                    part()
