@@ -32,6 +32,9 @@ INTERRUPTED = 130
 #: For the shell's completion alone; what a path leads to is seen when it is opened.
 PATH = click.Path(allow_dash=True, readable=False)
 
+#: Pixels below which memory is kept rather than saved.
+KEPT = 600_000
+
 log = logging.getLogger("stylize")
 
 
@@ -167,7 +170,8 @@ def _paint(
     format = options.format if output == "-" else output_file.format_of(output)
     output_file.check_format(format, job.size)
 
-    _keep_memory()
+    if job.size[0] * job.size[1] < KEPT:
+        _keep_memory()
     from .stylizer import Step, Stylizer  # and with it, torch
 
     forecast = Forecast()
@@ -198,6 +202,7 @@ def _keep_memory() -> None:
 
     By default each large tensor is mapped from the system and given back, and every page of it is
     cleared by the kernel when next touched. Here the process is our own, so this may be chosen.
+    What is kept is never quite the right size, though: where memory is what limits, it is not done.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another libc
