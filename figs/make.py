@@ -1,8 +1,9 @@
 """Make the pictures of the README again: `python figs/make.py [NAME...]`, all without a name.
 
-They are painted by the code as it is: the gallery by the commands in outputs/README.md, the strips
-through the Python API with the options written below each picture. All of them take about half an
-hour on two cores, and need what `pip install -e ".[dev]"` brings.
+They are painted by the code as it is, but for `quality`, which draws measured numbers: the gallery
+by the commands in outputs/README.md, the strips through the Python API with the options written
+below each picture. All take about a quarter of an hour on two cores, and need what
+`pip install -e ".[dev]"` brings.
 """
 
 import json
@@ -145,7 +146,7 @@ def quality() -> None:
 
 def scales() -> None:
     pictures = [
-        (f"--scales {count}", paint("rocket", "great-wave", size=384, scales=count))
+        (f"--scales {count}", paint("rocket", "great-wave", size=384, scales=count, iterations=270))
         for count in ("1", "auto")
     ]
     strip("scales", pictures)
@@ -161,9 +162,9 @@ def optimizer() -> None:
         totals = [losses.total for losses in result.losses]
         axes.semilogy(range(1, len(totals) + 1), totals, label=f"{kind}: {totals[-1]:.3g}")
         pictures.append((f"--optimizer {kind}", result.image))
-        print(kind, totals[99], totals[199], totals[-1], f"{result.seconds:.0f} s")
+        print(kind, len(totals), totals[99], totals[-1], f"{result.seconds:.0f} s")
     axes.set(xlabel="evaluations of the network", ylabel="lowest total loss so far")
-    axes.legend(title="after 300")
+    axes.legend(title="at the end")
     axes.grid(alpha=0.3)
     figure.savefig(FIGS / "optimizer-loss.png", dpi=110)
     strip("optimizer", pictures)

@@ -77,7 +77,7 @@ def test_never_stuck_never_diverging() -> None:
             "style_layers": ",".join(draw.sample(LAYERS[:13], draw.randint(1, 5))),
             "objective": draw.choice(["balanced", "paper"]),
             "scales": draw.choice(["auto", 1]),
-            "iterations": draw.randint(10, 40),
+            "iterations": draw.randint(30, 50),
             "seed": draw.randint(0, 9),
         }
         what = f"{number}: {photo.name}, {painting.name}, {pooling}, {precision}, {options}"

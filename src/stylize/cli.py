@@ -208,7 +208,7 @@ def _keep_memory() -> None:
         with contextlib.suppress(OSError, AttributeError):  # another libc
             mallopt = ctypes.CDLL(None).mallopt
             mallopt(-4, 0)  # M_MMAP_MAX: map nothing
-            mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: give nothing back
+            mallopt(-1, -1)  # M_TRIM_THRESHOLD: give nothing back
 
 
 def _source(path: str) -> Source:

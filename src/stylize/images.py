@@ -202,7 +202,7 @@ def to_tensor(image: Image.Image, size: tuple[int, int]) -> "Tensor":
     if image.size != size:
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     tensor: Tensor = pil_to_tensor(image)[None]
-    return tensor.float() / 255
+    return tensor.float().contiguous() / 255
 
 
 def to_image(tensor: "Tensor") -> Image.Image:

@@ -47,7 +47,7 @@ def gram(features: Tensor) -> Tensor:
     # in every entry. So it is cut into parts whose products are summed in 32 bits, and whose
     # errors cancel.
     positions, channels = flat.shape
-    length = max(1, positions // PARTS)
+    length = positions // PARTS
     parts = flat[: positions // length * length].view(-1, length, channels)
     total = torch.bmm(parts.mT, parts).sum(0, dtype=torch.float32)
     rest = flat[positions // length * length :]
@@ -129,7 +129,8 @@ class Losses:
         content: L_content, before alpha.
         style: L_style, before beta.
         tv: the total variation, before its weight.
-        gamut: what lies outside [0, 1], squared; the balanced objective's alone.
+        gamut: `GAMUT` times the mean square of what lies outside [0, 1]; in the balanced objective
+            alone, where the largest of the weights is its weight too.
         total: L_total, their weighted sum.
     """
 
@@ -292,7 +293,7 @@ def _layer_weights(factors: Mapping[str, float]) -> dict[str, float]:
 
 
 def _above_zero(energy: Tensor) -> Tensor:
-    """Of a layer that is silent for the whole target, no finite share could be taken."""
+    """Of a layer that is silent for the whole target no share can be taken: no division by 0."""
     return energy.clamp(min=1e-12)
 
 

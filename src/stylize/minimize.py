@@ -58,15 +58,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Point:
-    """A picture with its loss (L_total / unit) and the gradient of that."""
+    """A picture with its loss (L_total / unit), the gradient of that, and if both are finite."""
 
     image: Tensor
     losses: Losses
     loss: float
     gradient: Tensor
-
-    def finite(self) -> bool:
-        return isfinite(self.loss) and bool(self.gradient.isfinite().all())
+    finite: bool
 
 
 _Evaluate = Callable[[Tensor], _Point]
@@ -98,20 +96,22 @@ def minimize(
     def evaluate(at: Tensor) -> _Point:
         terms, gradient = objective(at)
         losses = objective.losses(terms)
-        return _Point(at, losses, losses.total / objective.unit, gradient)
+        loss = losses.total / objective.unit
+        finite = isfinite(loss) and bool(gradient.isfinite().all())
+        return _Point(at, losses, loss, gradient, finite)
 
     method = {"lbfgs": _lbfgs, "adam": _adam}[optimizer]
     best: _Point | None = None
     lowest: deque[float] = deque(maxlen=PATIENCE + 1)
     for point in islice(method(evaluate, image), iterations):
         if best is None:
-            if not point.finite():
+            if not point.finite:
                 raise OptimizationError(
                     "the loss of the first picture is not a finite number; see whether --weights is"
                     " a trained VGG-19 in the convention said, or try --device cpu"
                 )
             best = point
-        if point.loss < best.loss and point.finite():
+        if point.loss < best.loss and point.finite:
             best = point
         yield Evaluation(best.image, best.losses)
         if optimizer == "adam":  # swings past a minimum and comes back lower
@@ -134,7 +134,7 @@ def _lbfgs(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
     while True:
         direction = _two_loop(here.gradient, memory)
         slope, reach = _numbers(_dot(here.gradient, direction), direction.abs().max())
-        if memory and not slope < 0:  # not a descent, or not a number
+        if memory and not (slope < 0 and isfinite(reach)):  # not a descent, or not a number
             memory.clear()
             continue
         if not slope < 0 or not isfinite(reach):
@@ -143,7 +143,7 @@ def _lbfgs(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
         for _ in range(TRIALS if memory else LAST_TRIALS):
             there = evaluate(here.image.add(direction, alpha=step))
             yield there
-            if there.finite() and there.loss <= here.loss + DECREASE * step * slope:
+            if there.finite and there.loss <= here.loss + DECREASE * step * slope:
                 break
             step *= SHRINK
         else:
@@ -184,7 +184,7 @@ def _adam(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
     while True:
         point = evaluate(image.clone())
         yield point
-        if not point.finite():
+        if not point.finite:
             return
         image.grad = point.gradient
         adam.step()

@@ -66,4 +66,6 @@ def measure(paths: list[str], pooling: str) -> dict[str, Tensor]:
 
 
 if __name__ == "__main__":
+    if not sys.argv[1:]:
+        sys.exit(__doc__)
     torch.save({pooling: measure(sys.argv[1:], pooling) for pooling in ("avg", "max")}, _MEANS)

@@ -39,7 +39,7 @@ CONVENTIONS = ("caffe", "torchvision")
 #: Sets of options by name; whatever is given beside the preset wins.
 PRESETS: dict[str, dict[str, Any]] = {
     # arXiv:1508.06576: the terms as sums at one scale, alpha/beta = 1e-3, relu4_2 alone, all
-    # style layers alike, and as long as it takes. All else that the paper says (noise, average
+    # style layers alike, and time to converge. All else that the paper says (noise, average
     # pooling) is the default already; L-BFGS is from the authors' later one (CVPR 2016). Not the
     # authors' normalised network: with it, at this ratio, the photo is all that is seen.
     "paper": {
@@ -316,7 +316,7 @@ class Options:
             raise OptionError("--content-weight and --style-weight are both 0: nothing to paint")
         if self.network == "normalized" and self.weights not in ("auto", "oxford"):
             raise OptionError(
-                "--network normalized: is known for the embedded weights only; add --network plain"
+                "--network normalized: is known for the embedded weights only; take --network plain"
             )
 
     @classmethod

@@ -29,6 +29,7 @@ class Bar:
     def __init__(self, hidden: bool = False) -> None:
         self.hidden = hidden or sys.stderr is None or not sys.stderr.isatty()
         self.bar: tqdm[Any] | None = None
+        self.done = 0
 
     def __enter__(self) -> "Bar":
         return self
@@ -39,12 +40,11 @@ class Bar:
 
     def __call__(self, step: "Step") -> None:
         """Show a step."""
-        total = sum(scale.work for scale in step.scales)
-        done = total - step.work_left
+        pixels = step.scale.width * step.scale.height
+        self.done += pixels
         if self.bar is None:
             self.bar = tqdm(
-                total=total,
-                initial=done,  # the first evaluation's time has passed before the clock starts
+                initial=pixels,  # the first evaluation's time has passed before the clock starts
                 disable=self.hidden,
                 file=sys.stderr,
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
@@ -56,7 +56,9 @@ class Bar:
         )
         losses = step.losses
         self.bar.set_postfix_str(f"content {losses.content:.3g}, style {losses.style:.3g}", False)
-        self.bar.update(done - self.bar.n)
+        # Where a scale ends early the total shrinks: what is skipped was not painted at once.
+        self.bar.total = self.done + step.work_left
+        self.bar.update(self.done - self.bar.n)
 
 
 class Forecast:

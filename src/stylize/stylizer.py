@@ -37,8 +37,8 @@ class Step:
     """The state of a run after one evaluation of the network.
 
     Attributes:
-        iteration: 1 to `iterations`, over all scales; where a scale ends early, the rest of
-            its share is left out of the count.
+        iteration: 1 to `iterations`, over all scales; where a scale ends early, the
+            numbers of the rest of its share are skipped.
         iterations: planned in all.
         scale: the size being painted.
         scales: all of them, coarse to fine.
@@ -77,7 +77,7 @@ class Result:
             scale; a finer scale starts again higher.
         options: what it was painted with.
         seconds: wall time of the run.
-        complete: False where the run was stopped before its end.
+        complete: False where `on_step` ended the run before its last iteration.
     """
 
     image: Image.Image

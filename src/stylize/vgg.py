@@ -5,8 +5,8 @@ Simonyan & Zisserman, arXiv:1409.1556. Everything that is particular to a set of
 
 Forward and backward are written out, without autograd. The weights are frozen, so that only the
 gradient of the picture goes back, and for that a ReLU needs its own output and nothing else.
-Every step but the convolutions works in place, activations are freed on the way back, and the
-losses add their gradients as it passes by: the convolutions' own time is nearly all that is left.
+ReLUs and the losses' gradients work in place, and activations are freed on the way back: the
+convolutions' own time is nearly all that is left.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -120,6 +120,7 @@ class Vgg19:
             add_gradient(name, x, gradient)
             # Where the ReLU's output is 0 nothing passes.
             torch.ops.aten.threshold_backward.grad_input(gradient, x, 0, grad_input=gradient)
+            del x
             weight, _ = self.convs[name]
             gradient = conv_transpose2d(gradient, weight, padding=0 if name == LAYERS[0] else 1)
         assert gradient is not None
@@ -161,4 +162,5 @@ class Vgg19:
             inner.select(side, 0).add_(gradient.select(side, 0))
             inner.select(side, length - 1).add_(gradient.select(side, length + 1))
             gradient = inner
-        return gradient * self.gain
+        # Contiguous, as pictures are: L-BFGS would copy mixed layouts at every dot product.
+        return (gradient * self.gain).contiguous()
