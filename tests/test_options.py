@@ -105,7 +105,7 @@ def test_nothing_to_paint() -> None:
 def test_the_normalised_network_is_the_embedded_one(weights: str) -> None:
     with pytest.raises(OptionError, match=r"--network normalized: .* embedded weights"):
         Options(network="normalized", weights=weights)
-    with pytest.raises(OptionError, match="add --network plain"):
+    with pytest.raises(OptionError, match="take --network plain"):
         Options(network="normalized").but(weights=weights)
     assert Options(network="plain", weights=weights).weights == weights
     for embedded in ("auto", "oxford"):
