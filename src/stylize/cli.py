@@ -24,16 +24,13 @@ from .errors import DeviceError, OptionError, OutputError, PictureError, Stylize
 from .images import Source
 from .job import Job
 from .layers import LAYERS
-from .options import FORMATS, PRESETS, Options, flag, weights_path
+from .options import FORMATS, LARGE, PRESETS, Options, flag, weights_path
 from .progress import Bar, Forecast, StopOnInterrupt
 
 INTERRUPTED = 130
 
 #: For the shell's completion alone; what a path leads to is seen when it is opened.
 PATH = click.Path(allow_dash=True, readable=False)
-
-#: Pixels below which memory is kept rather than saved.
-KEPT = 600_000
 
 log = logging.getLogger("stylize")
 
@@ -170,7 +167,7 @@ def _paint(
     format = options.format if output == "-" else output_file.format_of(output)
     output_file.check_format(format, job.size)
 
-    if job.size[0] * job.size[1] < KEPT:
+    if job.size[0] * job.size[1] < LARGE:
         _keep_memory()
     from .stylizer import Step, Stylizer  # and with it, torch
 

@@ -232,17 +232,16 @@ class Objective:
         for layer, weight in _layer_weights(content_layers).items():
             target = targets.content[layer]
             nothing = content_loss(torch.zeros_like(target), target)
-            scale = weight / _above_zero(nothing) if balanced else torch.full_like(nothing, weight)
-            self.content[layer] = _Content(target, scale)
+            self.content[layer] = _Content(target, self._scale(weight, nothing))
         for layer, weight in _layer_weights(style_layers).items():
             target = targets.style[layer]
             nothing = style_loss(torch.zeros_like(target), target)
-            scale = (
-                STYLE_SHARE * weight / _above_zero(nothing)
-                if balanced
-                else torch.full_like(nothing, weight)
-            )
-            self.style[layer] = _Style(target, scale)
+            share = STYLE_SHARE if balanced else 1.0
+            self.style[layer] = _Style(target, self._scale(share * weight, nothing))
+
+    def _scale(self, weight: float, nothing: Tensor) -> Tensor:
+        """What a layer's loss is multiplied by; `nothing` is its value for no features at all."""
+        return weight / _above_zero(nothing) if self.balanced else torch.full_like(nothing, weight)
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> tuple[dict[str, Tensor], Tensor]:

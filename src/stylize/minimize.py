@@ -17,12 +17,13 @@ from torch import Tensor
 
 from .errors import OptimizationError
 from .losses import Losses, Objective
+from .options import LARGE
 
 GREY_LEVEL = 1 / 255
 
 #: L-BFGS: pairs kept, by the size of the picture alone. More than 20 gained nothing; each costs
 #: 24 bytes a pixel, which tells where pictures are large.
-HISTORY, HISTORY_OF_LARGE, LARGE = 20, 6, 600_000
+HISTORY, HISTORY_OF_LARGE = 20, 6
 #: The first step, along the bare gradient, moves no value by more than this.
 FIRST_STEP = 10 * GREY_LEVEL
 #: Nor does any later one: a full step can otherwise land where every ReLU is dead, the

