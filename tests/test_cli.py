@@ -1,6 +1,7 @@
 """The command, with a painter that takes no time in the place of the network."""
 
 import io
+import json
 import logging
 import signal
 import sys
@@ -10,17 +11,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
+import stylize.run as run_module
 import stylize.stylizer as module
-from stylize import Options, cli, errors, progress
+from stylize import Options, console, errors, progress
 from stylize.cli import command
 from stylize.job import Job
 from stylize.losses import Losses
 from stylize.options import flag
 from stylize.pyramid import plan
+from stylize.recipe import KEY, Recipe
 
 GREEN = (10, 200, 30)
 
@@ -42,12 +47,18 @@ class Painter:
         complete = True
         losses = Losses(1.0, 2.0, 0.0, 0.0, 3.0)
         for iteration in range(1, self.iterations + 1):
-            step = module.Step(iteration, self.iterations, scales[-1], scales, losses, None)  # type: ignore[arg-type]
+            image = torch.rand(1, 3, size[1], size[0])
+            step = module.Step(iteration, self.iterations, scales[-1], scales, losses, image, job)
             if self.at_step(iteration) or on_step(step):
                 complete = False
                 break
-        image = Image.new("RGB", size, GREEN)
-        return module.Result(image, (losses,) * iteration, self.options, 0.5, complete)
+        pixels = np.full((size[1], size[0], 3), np.array(GREEN) / 255)
+        recipe = self.recipe(job, complete)
+        return module.Result(pixels, (losses,) * iteration, self.options, 0.5, complete, recipe)
+
+    def recipe(self, job: Job, complete: bool = True) -> Recipe:
+        facts = {"torch": "2", "device": "cpu", "precision": "float32", "digests": job.digests}
+        return Recipe.of(job.options, complete=complete, **facts)
 
     def at_step(self, iteration: int) -> None:
         """For a test to put something in."""
@@ -65,9 +76,9 @@ def painter(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Painter]]:
 def run(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
 
-    def run(*args: str, stdin: bytes | None = None) -> Result:
+    def run(*args: str, stdin: bytes | None = None, env: Any = None) -> Result:
         named = {"PHOTO": photo, "PAINTING": painting}
-        return CliRunner().invoke(command, [named.get(a, a) for a in args], input=stdin)
+        return CliRunner().invoke(command, [named.get(a, a) for a in args], input=stdin, env=env)
 
     return run
 
@@ -97,6 +108,8 @@ GIVEN = {
     "network": ("normalized", "normalized"),
     "pooling": ("max", "max"),
     "optimizer": ("adam", "adam"),
+    "color": ("match", "match"),
+    "mask": ("mask.png", ("mask.png",)),
     "init": ("content", "content"),
     "scales": ("2", 2),
     "seed": ("9", 9),
@@ -104,6 +117,9 @@ GIVEN = {
     "precision": ("float32", "float32"),
     "threads": ("2", 2),
     "weights": ("oxford", "oxford"),
+    "background": ("black", "#000000"),
+    "depth": ("16", 16),
+    "keep_exif": ("", True),
     "existing": ("fail", "fail"),
     "jpeg_quality": ("80", 80),
     "format": ("webp", "webp"),
@@ -114,13 +130,118 @@ GIVEN = {
 def test_every_option_reaches_the_painter(option: Any, run: Any) -> None:
     typed, value = GIVEN[option.name]
     assert value != option.default
-    assert run("PHOTO", "PAINTING", "-o", "a.png", flag(option.name), typed).exit_code == 0
+    Image.new("L", (451, 300), "white").save("mask.png")
+    given = [flag(option.name), typed] if typed else [flag(option.name)]
+    assert run("PHOTO", "PAINTING", "-o", "a.tif", *given).exit_code == 0
     assert Painter.calls[0].options == Options(**{option.name: value})
 
 
 def test_command_line_wins_over_preset(run: Any) -> None:
     run("PHOTO", "PAINTING", "-o", "a.png", "--preset", "paper", "-n", "9")
     assert Painter.calls[0].options == Options.from_preset("paper", iterations=9)
+
+
+def save_with_recipe(path: str, options: Options) -> None:
+    """A PNG as if painted with these options."""
+    held = Recipe.of(options, torch="", device="", precision="", complete=True, digests={})
+    text = PngImagePlugin.PngInfo()
+    text.add_text(KEY, held.text())
+    Image.new("RGB", (1, 1)).save(path, pnginfo=text)
+
+
+def test_file_variable_and_recipe_reach_the_painter(run: Any) -> None:
+    save_with_recipe("made.png", Options(seed=3))
+    Path("a.toml").write_text("output = 'a.webp'\nseed = 1\nformat = 'avif'\nquiet = true")
+    args = ["PHOTO", "PAINTING", "--config", "a.toml", "--existing", "skip"]
+    assert run(*args, "--recipe", "made.png", env={"STYLIZE_DEVICE": "cpu"}).exit_code == 0
+    (painter,) = Painter.calls
+    assert painter.options == Options(seed=3, device="cpu", format="avif", existing="skip")
+    again = run(*args, env={"STYLIZE_OUTPUT": "b.png"})
+    assert (again.exit_code, again.output) == (0, "")
+    assert Path("a.webp").exists()
+    assert Path("b.png").exists()
+
+
+def test_a_recipe_needs_its_files(run: Any) -> None:
+    save_with_recipe("made.png", Options(init="start.png"))
+    result = run("PHOTO", "PAINTING", "-o", "a.png", "--recipe", "made.png")
+    assert result.exit_code == 2
+    assert "as --init; name it again" in result.stderr
+    over = run("PHOTO", "PAINTING", "-o", "made.png", "--recipe", "made.png", "--init", "PHOTO")
+    assert "-o made.png: is an input too" in over.stderr
+    assert not Painter.calls
+    named = run("PHOTO", "PAINTING", "-o", "a.png", "--recipe", "made.png", "--init", "PHOTO")
+    assert named.exit_code == 0
+
+
+def test_a_recipe_paints_again_and_says_what_differs(run: Any, photo: str) -> None:
+    assert run("PHOTO", "PAINTING", "-o", "a.png", "--seed", "3", "-s", "64").exit_code == 0
+    shown = json.loads(run("--show-recipe", "a.png").stdout)
+    assert (shown["options"]["seed"], shown["options"]["size"]) == (3, 64)
+    again = run("PHOTO", "PAINTING", "-o", "b.png", "--recipe", "a.png")
+    assert (again.exit_code, again.output) == (0, "")
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    other = run("PAINTING", "PAINTING", "-o", "c.png", "--recipe", "a.png", "--seed", "4")
+    assert other.exit_code == 0, "other pictures are allowed, and told"
+    assert other.stderr == "stylize: --recipe: the photo: not the recipe's\n"
+    assert Painter.calls[-1].options == Options(seed=4, size=64)
+
+
+def test_snapshots_and_timelapse(run: Any, tmp_path: Path, painter: type[Painter]) -> None:
+    painter.iterations = 7
+    args = ["-o", "a.jpg", "-s", "64", "--snapshot-every", "3", "--timelapse", "b.gif"]
+    assert run("PHOTO", "PAINTING", *args).exit_code == 0
+    names = sorted(path.name for path in (tmp_path / "a-snapshots").iterdir())
+    assert names == ["000003.jpg", "000006.jpg"]
+    with Image.open("a-snapshots/000003.jpg") as image:
+        assert image.size == (64, 43)
+    assert '"complete": false' in run("--show-recipe", "a-snapshots/000003.jpg").stdout
+    with Image.open("b.gif") as film:
+        assert film.size == (64, 43)
+        assert getattr(film, "n_frames", 1) == 7
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("-o a.webp --timelapse ./a.webp", "is OUTPUT too"),
+        ("-o a.png --timelapse in.gif --init in.gif", "--timelapse in.gif: is an input too"),
+        ("-o a.png --timelapse a.mov", "unknown suffix '.mov'"),
+        ("-o a.png --snapshot-every 0", "--snapshot-every"),
+        ("-o - --snapshot-every 5", "named after OUTPUT"),
+        ("-o in.png --snapshot-every 5 --init in-snapshots/a.png", "other files lie in"),
+        ("-o a.png --depth 16", "--depth 16: png is written in 8 bits"),
+        ("-o a.tif --depth 16 --keep-exif", "--keep-exif: cannot be had"),
+        ("-o a.png --mask m.png --blend equal", "leave --blend out"),
+        ("-o a.png --mask m.png --mask m.png", "--mask: 2 for 1 STYLEs"),
+        ("-o a.png --mask -", "--mask: cannot come from standard input"),
+        ("-o m.png --mask m.png", "-o m.png: is an input too"),
+        ("-o a.png --mask in.gif", "in.gif: is black all over"),
+        ("-o a.png --mask color.png", "color.png: is a colour picture"),
+        ("-o a.png --background nocolor", "'nocolor' is no colour"),
+        ("-o a.png --color red", "'red' is not one of 'style', 'content', 'match'"),
+        ("-o a.png --recipe in.gif", "in.gif: carries no recipe"),
+        ("--show-recipe none.png", "none.png: cannot be read"),
+        ("-o a.png --preset impressive", "'impressive' is not one of"),
+    ],
+)
+def test_what_cannot_go_together_is_refused_before_any_work(
+    args: str, message: str, run: Any, tmp_path: Path
+) -> None:
+    Image.new("L", (5, 5)).save("in.gif")
+    Image.new("L", (5, 5), 255).save("m.png")
+    Image.new("RGB", (5, 5), "red").save("color.png")
+    (tmp_path / "in-snapshots").mkdir()
+    Image.new("L", (5, 5)).save("in-snapshots/a.png")
+    there = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    result = run("PHOTO", "PAINTING", *args.split())
+    assert result.exit_code in (2, 3, 4)
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not Painter.calls
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert after.keys() == {path for path in there if path.is_file()}
+    assert all(there[path] == time for path, time in after.items())
 
 
 def test_help_shows_every_option_with_its_default(run: Any) -> None:
@@ -211,12 +332,12 @@ def test_memory_is_kept_where_the_libc_can(
         named = {} if error else {"mallopt": lambda *args: calls.append(args)}
         return SimpleNamespace(**named)
 
-    monkeypatch.setattr(cli.ctypes, "CDLL", library)
-    monkeypatch.setattr(cli.sys, "platform", "linux")
-    cli._keep_memory()
+    monkeypatch.setattr(run_module.ctypes, "CDLL", library)
+    monkeypatch.setattr(run_module.sys, "platform", "linux")
+    run_module._keep_memory()
     assert len(calls) == (0 if error else 2)
-    monkeypatch.setattr(cli.sys, "platform", "win32")
-    cli._keep_memory()
+    monkeypatch.setattr(run_module.sys, "platform", "win32")
+    run_module._keep_memory()
     assert len(calls) == (0 if error else 2)
 
 
@@ -356,8 +477,8 @@ def test_closed_stdout(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             return self
 
     replaced: list[int] = []
-    monkeypatch.setattr(cli.os, "dup2", lambda _, to: replaced.append(to))
+    monkeypatch.setattr(console.os, "dup2", lambda _, to: replaced.append(to))
     monkeypatch.setattr(sys, "stdout", Closed())
     with pytest.raises(errors.OutputError, match="standard output: cannot be written"):
-        cli._write_stdout(b"data")
+        console.write_stdout(b"data")
     assert replaced == [99]

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import os
 import stat
@@ -106,9 +107,14 @@ def modes(rgb: Image.Image) -> dict[str, tuple[Image.Image, Image.Image, float]]
 
 def test_any_mode_is_read_as_rgb(gradient: Gradient) -> None:
     for name, (image, expected, error) in modes(gradient(64, 48)).items():
-        read = images.load(image).image
-        assert read.mode == "RGB", name
-        assert apart(read, expected) <= error, name
+        read = images.load(image)
+        assert read.transparent == (name in ("RGBA", "RGBa", "LA", "PA")), name
+        assert images.opaque(read, None).image.mode == "RGB", name
+        assert apart(images.opaque(read, "#ffffff").image, expected) <= error, name
+        if read.transparent:
+            assert np.array_equal(
+                read.pixels[..., 3], np.asarray(image.getchannel(image.getbands()[-1]))
+            ), name
 
 
 def test_sixteen_bits_are_scaled_not_clipped() -> None:
@@ -116,8 +122,9 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
     expected = [0, 1, 128, 156, 255]
     for image in (Image.fromarray(levels), Image.fromarray(levels.astype(">u2"))):
         for source in (image, stored(image, "PNG"), stored(image, "TIFF")):
-            read = images.load(source).image
-            assert [read.getpixel((x, 0))[0] for x in range(5)] == expected  # type: ignore[index]
+            read = images.load(source)
+            assert np.array_equal(read.pixels[..., 1], levels)
+            assert [read.image.getpixel((x, 0))[0] for x in range(5)] == expected  # type: ignore[index]
 
 
 def test_sixteen_bits_with_a_key_colour() -> None:
@@ -125,13 +132,17 @@ def test_sixteen_bits_with_a_key_colour() -> None:
     assert images.load(stored(grey, "PNG", transparency=7)).image.getpixel((0, 0)) == (117,) * 3
 
 
-def test_transparent_palette_and_key_colour_lie_over_white() -> None:
+def test_transparent_palette_and_key_colour_are_alpha() -> None:
     palette = Image.new("P", (20, 20), 1)
     palette.putpalette([0, 0, 0, 200, 10, 10])
-    read = images.load(stored(palette, "PNG", transparency=1)).image
-    assert read.getpixel((3, 3)) == (255, 255, 255)
-    keyed = stored(Image.new("RGB", (20, 20), (1, 2, 3)), "PNG", transparency=(1, 2, 3))
-    assert images.load(keyed).image.getpixel((3, 3)) == (255, 255, 255)
+    keyed = Image.new("RGB", (20, 20), (200, 10, 10))
+    for file in (
+        stored(palette, "PNG", transparency=1),
+        stored(keyed, "PNG", transparency=(200, 10, 10)),
+    ):
+        read = images.load(file)
+        assert read.image.getpixel((3, 3)) == (200, 10, 10, 0)
+        assert images.opaque(read, "#ffffff").image.getpixel((3, 3)) == (255, 255, 255)
 
 
 def test_first_frame_of_an_animation(gradient: Gradient) -> None:
@@ -230,6 +241,142 @@ def test_messages_name_the_file(tmp_path: Path) -> None:
             images.load(path)
 
 
+def test_alpha_that_is_idle_is_dropped() -> None:
+    for white, dtype in ((255, np.uint8), (65535, np.uint16)):
+        pixels = np.full((4, 5, 4), white, dtype)
+        assert images.load(pixels).pixels.shape == (4, 5, 3)
+        pixels[2, 3, 3] -= 1
+        assert images.load(pixels).transparent
+        assert images.load(pixels).size == (5, 4)
+    opaque = Image.new("RGBA", (5, 4), (1, 2, 3, 255))
+    assert images.load(stored(opaque, "PNG")).image.mode == "RGB"
+
+
+def test_arrays_keep_their_depth() -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (6, 7, 4), dtype=np.uint16)
+    for array in (deep, deep.astype(">u2"), deep / 65535):
+        read = images.load(array)
+        assert np.array_equal(read.pixels, deep)
+        assert read.pixels.dtype == np.uint16
+    deep[0, 0] = 9
+    assert read.pixels[0, 0, 0] != 9, "a copy"
+    assert images.load(read) is read
+
+
+def test_digest_is_of_the_file_or_of_the_pixels(photo: str) -> None:
+    data = Path(photo).read_bytes()
+    expected = hashlib.sha256(data).hexdigest()
+    with open(photo, "rb") as file:
+        for source in (photo, Path(photo), io.BytesIO(data), file):
+            assert images.load(source).digest == expected
+    with Image.open(photo) as image:
+        of_pixels = images.load(image).digest
+        assert images.load(np.asarray(image)).digest == of_pixels
+        assert images.load(np.asarray(image.rotate(180))).digest != of_pixels
+    assert len(of_pixels) == len(expected)
+    assert of_pixels != expected
+    row = np.zeros((1, 6, 3), np.uint8)
+    assert images.load(row).digest != images.load(row.reshape(2, 3, 3)).digest, "of the shape too"
+
+
+def disc(deep: bool) -> np.ndarray:
+    """A red disc with a soft edge; beyond it everything is transparent, and black."""
+    y, x = np.mgrid[:60, :80]
+    share = np.clip(20.5 - np.hypot(x - 30, y - 25), 0, 1)[:, :, None]
+    pixels = np.concatenate([np.where(share > 0, [200, 30, 40], 0) / 255, share], axis=2)
+    white = 65535 if deep else 255
+    return np.rint(pixels * white).astype(np.uint16 if deep else np.uint8)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_is_transparent_is_filled_from_its_surroundings(deep: bool) -> None:
+    picture = images.load(disc(deep))
+    filled = images.opaque(picture, None)
+    assert filled.pixels.dtype == picture.pixels.dtype
+    assert np.abs(np.asarray(filled.image) - [200.0, 30, 40]).max() <= 4, "no black bleeds in"
+    seen = picture.pixels[..., 3] == picture.white
+    assert 1000 < seen.sum() < 1400
+    assert np.array_equal(filled.pixels[seen], picture.pixels[seen][:, :3])
+    assert (filled.name, filled.digest) == (picture.name, picture.digest)
+    assert images.opaque(filled, None) is filled
+    # And so for the network, whatever the size.
+    for size in ((80, 60), (37, 20)):
+        tensor = images.to_tensor(picture, size)
+        assert (tensor - torch.tensor([200, 30, 40]).view(1, 3, 1, 1) / 255).abs().max() <= 5 / 255
+
+
+def test_a_fill_lies_between_the_colours_that_border_it() -> None:
+    pixels = np.zeros((40, 100, 4), np.uint8)
+    pixels[:, :30] = (250, 100, 0, 255)
+    pixels[:, 70:] = (50, 100, 200, 255)
+    row = np.asarray(images.opaque(images.load(pixels), None).image)[20].astype(int)
+    assert abs(row[:, 1] - 100).max() <= 3
+    assert abs(row[31] - [250, 100, 0]).max() <= 40
+    assert abs(row[68] - [50, 100, 200]).max() <= 40
+    assert (np.diff(row[:, 0]) <= 3).all(), "from one to the other"
+    nothing = images.opaque(images.load(np.zeros((5, 9, 4), np.uint8)), None)
+    assert (nothing.pixels == 128).all()
+
+
+@pytest.mark.parametrize("white", [255, 65535])
+def test_a_background_is_laid_behind(white: int) -> None:
+    pixels = np.zeros((1, 3, 4), np.uint8 if white == 255 else np.uint16)
+    pixels[0] = [(white, 0, 0, white), (white, 0, 0, white // 5), (7, 7, 7, 0)]
+    laid = images.opaque(images.load(pixels), "#0080ff").pixels / white
+    expected = [[1, 0, 0], [0.2, 0.8 * 128 / 255, 0.8], [0, 128 / 255, 1]]
+    assert np.abs(laid[0] - expected).max() <= 0.5001 / white
+
+
+def test_alpha_in_another_size() -> None:
+    picture = images.load(disc(deep=True))
+    found = images.alpha(picture, (80, 60))
+    assert found is not None
+    assert (found.dtype, found.shape) == (np.float32, (60, 80))
+    assert np.array_equal(np.rint(found * 65535), picture.pixels[..., 3])
+    small = images.alpha(picture, (20, 15))
+    assert small is not None
+    assert small.shape == (15, 20)
+    assert 0 <= small.min() < small.max() <= 1
+    assert abs(small.mean() - found.mean()) < 0.005
+    assert images.alpha(images.opaque(picture, None), (20, 15)) is None
+
+
+def test_a_mask_is_grey_and_somewhere(gradient: Gradient, photo: str) -> None:
+    grey = gradient(30, 20).getchannel("G")
+    expected = np.asarray(grey) / 255
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    for source in (grey, grey.convert("RGB"), deep):
+        found = images.mask(source, "the mask")
+        assert (found.dtype, found.shape) == (np.float32, (20, 30))
+        assert np.abs(found - expected).max() < 1e-6
+    hole = Image.merge("LA", (Image.new("L", grey.size, 255), grey))
+    assert np.abs(images.mask(hole, "the mask") - expected).max() < 1e-6, "transparent is black"
+    assert images.mask(np.ones((2, 2), bool), "the mask").min() == 1
+    with pytest.raises(
+        PictureError, match=r"chelsea\.jpg: is a colour picture; a mask is black, w"
+    ):
+        images.mask(photo, "the mask")
+    for level, refused in ((7, True), (9, False)):
+        dark = Image.new("L", (9, 9), level)
+        if refused:
+            with pytest.raises(PictureError, match=r"^the mask: is black all over.*style.*nowhere"):
+                images.mask(dark, "the mask")
+        else:
+            assert images.mask(dark, "the mask").max() == pytest.approx(level / 255)
+
+
+def test_a_map_is_resized_without_ringing() -> None:
+    edge = np.zeros((40, 60), np.float32)
+    edge[:, 30:] = 1
+    for size in ((60, 40), (13, 9), (200, 100), (1, 1)):
+        found = images.resized_map(edge, size)
+        assert (found.dtype, found.shape) == (np.float32, size[::-1])
+        assert 0 <= found.min() <= found.max() <= 1
+        assert found.mean() == pytest.approx(0.5, abs=0.01)
+        assert (np.diff(found, axis=1) >= 0).all()
+        torch.from_numpy(found)  # warns of an array that is read-only
+
+
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_tensor_and_back(width: int, height: int) -> None:
     values = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -239,6 +386,18 @@ def test_tensor_and_back(width: int, height: int) -> None:
     assert tensor.dtype == torch.float32
     assert 0 <= tensor.min() <= tensor.max() <= 1
     assert apart(images.to_image(tensor), image) == 0
+
+
+def test_a_tensor_of_sixteen_bits(gradient: Gradient) -> None:
+    levels = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), dtype=np.uint16)
+    tensor = images.to_tensor(levels, (30, 20))
+    assert np.array_equal(np.rint(tensor[0].permute(1, 2, 0).numpy() * 65535), levels)
+    coarse = gradient(400, 300)
+    deep = images.to_tensor(np.asarray(coarse).astype(np.uint16) * 257, (150, 110))
+    assert deep.shape == (1, 3, 110, 150)
+    assert deep.dtype == torch.float32
+    assert 0 <= deep.min() <= deep.max() <= 1
+    assert (deep - images.to_tensor(coarse, (150, 110))).abs().max() <= 1.5 / 255
 
 
 def test_resizing_keeps_colour_and_arrangement(gradient: Gradient) -> None:

@@ -18,6 +18,7 @@ from stylize.losses import (
     SMOOTHNESS,
     STYLE_SHARE,
     Objective,
+    Region,
     Targets,
     content_loss,
     gram,
@@ -92,6 +93,18 @@ def test_gram_of_16_bits_is_summed_in_32(size: tuple[int, int]) -> None:
     assert (ours - exact).norm() < 1e-3 * exact.norm()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_guided_gram_matrix_is_that_of_the_part(dtype: torch.dtype) -> None:
+    features = torch.rand(1, 24, 40, 30).to(dtype)
+    left = torch.zeros(1, 1, 40, 30)
+    left[..., :13] = 1
+    part = mean_gram(features[..., :13])
+    torch.testing.assert_close(mean_gram(features, left), part, rtol=2e-3, atol=0)
+    assert (mean_gram(features, 0.3 * left) - part).abs().max() < 2e-3 * part.abs().max()
+    everywhere = mean_gram(features, torch.ones(1, 1, 40, 30))
+    torch.testing.assert_close(everywhere, mean_gram(features), rtol=1e-5, atol=1e-6)
+
+
 def test_gram_and_content_add_up_over_tiles() -> None:
     f, p = features(3, 4, 8), features(3, 4, 8)
     left, right = f[..., :3], f[..., 3:]
@@ -124,11 +137,18 @@ def objective_of(
     beta: float,
     tv: float = 0.0,
     balanced: bool = False,
+    guided: bool = False,
 ) -> Objective:
-    style = {name: mean_gram(f) for name, f in vgg(painting, STYLE_FACTORS).items()}
+    grams = {name: mean_gram(f) for name, f in vgg(painting, STYLE_FACTORS).items()}
+    regions = [Region(grams)]
+    if guided:
+        # The painting in one region, the photo's own style in another.
+        own = {name: mean_gram(f) for name, f in vgg(photo, STYLE_FACTORS).items()}
+        first, second = (guides_like(vgg, photo, seed) for seed in (3, 4))
+        regions = [Region(grams, first, 0.3), Region(own, second, 0.6)]
     return Objective(
         vgg,
-        Targets(vgg(photo, CONTENT_FACTORS), style),
+        Targets(vgg(photo, CONTENT_FACTORS), regions),
         content_layers=CONTENT_FACTORS,
         style_layers=STYLE_FACTORS,
         alpha=alpha,
@@ -138,11 +158,21 @@ def objective_of(
     )
 
 
+def guides_like(vgg: Vgg19, photo: Tensor, seed: int) -> dict[str, Tensor]:
+    """Any guides that fit the features of a picture."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.rand(1, 1, *f.shape[2:], dtype=f.dtype, generator=generator)
+        for name, f in vgg(photo, STYLE_FACTORS).items()
+    }
+
+
 def naive_terms(
     numbers: weights.Weights,
     pooling: str,
     pictures: tuple[Tensor, Tensor, Tensor],
     balanced: bool,
+    guides: tuple[dict[str, Tensor], dict[str, Tensor]] | None = None,
 ) -> dict[str, Tensor]:
     """Every term from its formula, with autograd; w_l = 1 / (active layers) times the factor."""
     x, *_ = pictures
@@ -156,11 +186,18 @@ def naive_terms(
     for name, factor in STYLE_FACTORS.items():
         # The naive loop over 512 x 512 x positions takes minutes; the Gram matrices' own loop
         # is tested above.
-        g, t = (torch.einsum("ihw,jhw->ij", m, m) / m[0].numel() for m in (f[name][0], a[name][0]))
-        loss = (g - t).square().sum() / (4 * g.shape[0] ** 2)
-        if balanced:
-            loss = STYLE_SHARE * (g - t).square().sum() / t.square().sum()
-        style = style + factor / len(STYLE_FACTORS) * loss
+        whole = torch.ones_like(f[name][:, :1])
+        regions = [(whole, a[name], 1.0)]
+        if guides:
+            regions = [(guides[0][name], a[name], 0.3), (guides[1][name], p[name], 0.6)]
+        for guide, wanted, share in regions:
+            m = guide[0, 0]
+            g = torch.einsum("ihw,jhw,hw->ij", f[name][0], f[name][0], m) / m.sum()
+            t = torch.einsum("ihw,jhw->ij", wanted[0], wanted[0]) / wanted[0, 0].numel()
+            loss = (g - t).square().sum() / (4 * g.shape[0] ** 2)
+            if balanced:
+                loss = STYLE_SHARE * (g - t).square().sum() / t.square().sum()
+            style = style + factor / len(STYLE_FACTORS) * share * loss
     down, right = x[:, :, 1:] - x[:, :, :-1], x[..., 1:] - x[..., :-1]
     tv = 255**2 * (down.square().sum() + right.square().sum())
     gamut = torch.zeros((), dtype=x.dtype)
@@ -184,13 +221,21 @@ def pictures(photo: str, painting: str) -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("balanced", [True, False])
 @pytest.mark.parametrize(
-    ("alpha", "beta", "tv"), [(2.0, 50.0, 3.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (3.0, 1.0, 0.5)]
+    ("alpha", "beta", "tv", "guided"),
+    [
+        (2.0, 50.0, 3.0, False),
+        (1.0, 0.0, 0.0, False),
+        (0.0, 1.0, 0.0, False),
+        (3.0, 1.0, 0.5, False),
+        (1.0, 2.0, 0.0, True),
+    ],
 )
 def test_terms_and_gradient_are_the_formulas_and_autograds(
     balanced: bool,
     alpha: float,
     beta: float,
     tv: float,
+    guided: bool,
     vgg64: Vgg19,
     oxford: weights.Weights,
     pictures: tuple[Tensor, Tensor, Tensor],
@@ -198,9 +243,10 @@ def test_terms_and_gradient_are_the_formulas_and_autograds(
     """On VGG-19's own features, both of pictures and of gradients, every term and their sum."""
     _, photo, painting = pictures
     x = pictures[0].clone().requires_grad_()
-    objective = objective_of(vgg64, photo, painting, alpha, beta, tv, balanced)
+    objective = objective_of(vgg64, photo, painting, alpha, beta, tv, balanced, guided)
     terms, gradient = objective(x)
-    naive = naive_terms(oxford, vgg64.pooling, (x, photo, painting), balanced)
+    guides = (guides_like(vgg64, photo, 3), guides_like(vgg64, photo, 4)) if guided else None
+    naive = naive_terms(oxford, vgg64.pooling, (x, photo, painting), balanced, guides)
     if not tv:
         naive["tv"] = naive["tv"] * 0
     assert set(terms) == set(naive)
@@ -288,8 +334,8 @@ def test_no_features_at_all_are_one_whole_loss(vgg: Vgg19, photo: str, painting:
         share = content.loss(torch.zeros_like(content.target)).item()
         assert share == pytest.approx(factor / len(CONTENT_FACTORS), rel=1e-5)
     for layer, factor in STYLE_FACTORS.items():
-        silent = torch.zeros(1, len(objective.style[layer].target), 2, 2)
-        share = objective.style[layer].loss(silent).item()
+        silent = torch.zeros(1, len(objective.style[layer][0].target), 2, 2)
+        share = objective.style[layer][0].loss(silent).item()
         assert share == pytest.approx(STYLE_SHARE * factor / len(STYLE_FACTORS), rel=1e-5)
 
 
@@ -299,7 +345,8 @@ def test_a_silent_target_gives_finite_numbers(oxford: weights.Weights, dtype: to
     x = torch.rand(1, 3, 24, 24)
     taps = vgg(x, ["relu2_1", "relu4_2"])
     silent = Targets(
-        {"relu4_2": torch.zeros_like(taps["relu4_2"])}, {"relu2_1": torch.zeros(128, 128)}
+        {"relu4_2": torch.zeros_like(taps["relu4_2"])},
+        [Region({"relu2_1": torch.zeros(128, 128)})],
     )
     objective = Objective(
         vgg,

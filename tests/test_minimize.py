@@ -12,7 +12,7 @@ from torch import Tensor
 
 import stylize.minimize as module
 from stylize import OptimizationError, images
-from stylize.losses import Losses, Objective, Targets, mean_gram
+from stylize.losses import Losses, Objective, Region, Targets, mean_gram
 from stylize.minimize import (
     FIRST_STEP,
     HISTORY,
@@ -201,7 +201,7 @@ def test_never_stuck_and_never_a_nan_on_the_real_network(
     painted = vgg(images.to_tensor(Image.open(painting), (40, 30)), style_layers)
     targets = Targets(
         vgg(images.to_tensor(Image.open(photo), (side, 24)), content_layers),
-        {name: mean_gram(maps) for name, maps in painted.items()},
+        [Region({name: mean_gram(maps) for name, maps in painted.items()})],
     )
     objective = Objective(
         vgg,

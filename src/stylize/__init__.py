@@ -16,7 +16,8 @@ from .errors import (
     StylizeError,
     WeightsError,
 )
-from .options import PRESETS, Options
+from .options import Options
+from .presets import PRESETS
 
 if TYPE_CHECKING:
     from .losses import Losses

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from math import inf, isfinite
 from typing import Any
 
+from PIL import ImageColor
+
 from .errors import OptionError
 from .layers import parse_layers
 
@@ -82,6 +84,46 @@ def device(value: Any, option: str) -> str:
     if re.fullmatch(r"auto|cpu|mps|cuda(:(0|[1-9][0-9]?))?", str(value)):
         return str(value)
     raise OptionError(f"{option}: {value!r} will not do; give auto, cpu, cuda, cuda:N or mps")
+
+
+def one_of(*numbers: int) -> Check:
+    """One of a few numbers."""
+
+    def check(value: Any, option: str) -> int:
+        for number in numbers:
+            if not isinstance(value, bool) and (value == number or value == str(number)):
+                return number
+        raise OptionError(f"{option}: {value!r} will not do; give {' or '.join(map(str, numbers))}")
+
+    return check
+
+
+def boolean(value: Any, option: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() in ("true", "yes", "on", "1"):
+        return True
+    if str(value).lower() in ("false", "no", "off", "0"):
+        return False
+    raise OptionError(f"{option}: {value!r} will not do; give true or false")
+
+
+def color(value: Any, option: str) -> str:
+    """A colour as #rrggbb."""
+    try:
+        red, green, blue = ImageColor.getrgb(value)[:3]
+    except (ValueError, AttributeError, TypeError):
+        raise OptionError(
+            f"{option}: {value!r} is no colour; give a name or #rrggbb, as in black or #ff8000"
+        ) from None
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def paths(value: Any, option: str) -> tuple[str, ...]:
+    """One path, or several."""
+    if isinstance(value, (str, os.PathLike)):
+        value = [value]
+    return tuple(path(each, option) for each in value)
 
 
 def path(value: Any, option: str) -> str:

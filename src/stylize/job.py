@@ -3,59 +3,70 @@
 So that whatever is wrong with the input is told before anything that takes time.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from . import images, pyramid
 from .errors import OptionError
 from .images import Picture, Source
 from .layers import parse_layers, smallest_side
-from .options import Options, flag
+from .options import STARTS, Options, flag
 from .pyramid import Scale
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-@dataclass(frozen=True)
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
 class Job:
     """What a run needs to know.
 
     Attributes:
         options: how to paint.
         content: the photo.
-        paintings: one, or several to be blended.
-        shares: of each painting; they add up to 1.
+        paintings: one, or several to be blended or set side by side.
+        shares: of each painting in the blend; they add up to 1.
+        masks: where each painting goes, H x W in [0, 1], each in its own size; none for everywhere.
         start: the picture that the optimisation starts from; None for noise.
         content_layers, style_layers: factor by layer name; none for a term of weight 0.
         smallest: pixels that the shorter side of any picture needs for these layers.
         size: (width, height) of the result.
         scales: the way there, coarse to fine.
+        digests: of the files, for the recipe: "content", "styles", and "masks" and "init" if any.
     """
 
     options: Options
     content: Picture
     paintings: tuple[Picture, ...]
     shares: tuple[float, ...]
-    start: Image.Image | None
+    masks: "tuple[NDArray[Any], ...]"
+    start: Picture | None
     content_layers: dict[str, float]
     style_layers: dict[str, float]
     smallest: int
     size: tuple[int, int]
     scales: tuple[Scale, ...]
+    digests: dict[str, Any]
 
     @classmethod
     def prepare(cls, options: Options, content: Source, styles: Sequence[Source]) -> "Job":
         """Read the pictures, and see that they suit the options.
 
         Raises:
-            OptionError: no style, or several without `blend`.
-            PictureError: one cannot be read, or is too small for the layers in use.
+            OptionError: no style, several without `blend` or masks, or not as many masks.
+            PictureError: one cannot be read, is too small for the layers in use, or is no mask.
         """
         if not styles:
             raise OptionError("give at least one style picture")
         shares = options.shares(len(styles))
         photo = images.load(content, "content picture")
         paintings = [images.load(style, "style picture") for style in styles]
+        masks = [images.load(path) for path in options.mask]
+        maps = [images.mask(mask) for mask in masks]
         content_layers = parse_layers(options.content_layers, flag("content_layers"))
         style_layers = parse_layers(options.style_layers, flag("style_layers"))
         if not options.content_weight:
@@ -63,18 +74,29 @@ class Job:
         if not options.style_weight:
             style_layers = {}
         smallest = smallest_side([*content_layers, *style_layers])
-        size = pyramid.result_size(photo.image.size, options.size)
+        size = pyramid.result_size(photo.size, options.size)
         for picture in (photo, *paintings):
-            pyramid.check_smallest(picture.image.size, smallest, picture.name)
+            pyramid.check_smallest(picture.size, smallest, picture.name)
         pyramid.check_smallest(size, smallest, f"{photo.name}, resized")
-        starts = {"noise": None, "content": photo.image, "style": paintings[0].image}
-        init = options.init
+        for mask in masks:
+            _compare_shapes(mask, photo)
+        digests: dict[str, Any] = {
+            "content": photo.digest,
+            "styles": [painting.digest for painting in paintings],
+        }
+        if masks:
+            digests["masks"] = [mask.digest for mask in masks]
+        start = {"noise": None, "content": photo, "style": paintings[0]}.get(options.init)
+        if options.init not in STARTS:
+            start = images.load(options.init)
+            digests["init"] = start.digest
         return cls(
             options=options,
             content=photo,
             paintings=tuple(paintings),
             shares=tuple(shares),
-            start=starts[init] if init in starts else images.load(init).image,
+            masks=tuple(maps),
+            start=start,
             content_layers=content_layers,
             style_layers=style_layers,
             smallest=smallest,
@@ -82,4 +104,14 @@ class Job:
             scales=tuple(
                 pyramid.plan(size, options.iterations, options.effort, options.scales, smallest)
             ),
+            digests=digests,
+        )
+
+
+def _compare_shapes(mask: Picture, photo: Picture) -> None:
+    """A mask of other proportions is stretched over the photo; if that is meant is not known."""
+    shape, wanted = (picture.size[0] / picture.size[1] for picture in (mask, photo))
+    if not 0.95 < shape / wanted < 1.05:
+        log.warning(
+            "%s: %d x %d is stretched over the photo's %d x %d", mask.name, *mask.size, *photo.size
         )

@@ -8,8 +8,8 @@ Gradients are written out, as the paper does (eq. 2 and 6): each is one product 
 layer, added to what comes back through the network (`Vgg19.backward`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -59,16 +59,39 @@ def _flat(features: Tensor) -> Tensor:
     return features[0].permute(1, 2, 0).view(-1, features.shape[1])
 
 
-def mean_gram(features: Tensor) -> Tensor:
+def gram_and_weight(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """A Gram matrix, and what it is to be divided by; both are sums over positions.
+
+    With a guide some positions count more than others, sum_k m_k F_ik F_jk and sum_k m_k: the
+    guided Gram matrix of Gatys et al. 2017 (arXiv:1611.07865, section 4.1), whose T is the root
+    of m here.
+
+    Args:
+        features: 1 x N x H x W.
+        guide: m, 1 x 1 x H x W in [0, 1]; 1 everywhere without.
+
+    Returns:
+        N x N, and a scalar.
+    """
+    if guide is None:
+        return gram(features), torch.tensor(features.shape[2] * features.shape[3])
+    root = guide.sqrt().to(features.dtype)
+    # The sum of what the root has become in 16 bits: rounding then cancels.
+    return gram(features * root), root.to(_wide(features)).square().sum()
+
+
+def mean_gram(features: Tensor, guide: Tensor | None = None) -> Tensor:
     """The Gram matrix over the number of positions, G / M: comparable between sizes.
 
     Args:
         features: 1 x N x H x W, M being H x W.
+        guide: as in `gram_and_weight`, not 0 everywhere.
 
     Returns:
         N x N.
     """
-    return gram(features) / (features.shape[2] * features.shape[3])
+    total, weight = gram_and_weight(features, guide)
+    return total / weight
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -142,16 +165,32 @@ class Losses:
 
 
 @dataclass(frozen=True)
+class Region:
+    """A part of the picture, and the style that it should have; by default all of it.
+
+    Attributes:
+        grams: the painting's `mean_gram` by layer, each N x N.
+        guides: where the region is, by layer: 1 x 1 x H_l x W_l in [0, 1].
+        share: of the picture's area. What a region's loss counts for, so that each of its pixels
+            is pulled as strongly as it would be if the region were the whole.
+    """
+
+    grams: Mapping[str, Tensor]
+    guides: Mapping[str, Tensor] = field(default_factory=dict)
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
 class Targets:
     """What the picture should come to resemble.
 
     Attributes:
         content: the photo's features by layer, each 1 x N x H x W.
-        style: the painting's `mean_gram` by layer, each N x N.
+        regions: which style where.
     """
 
     content: Mapping[str, Tensor]
-    style: Mapping[str, Tensor]
+    regions: Sequence[Region]
 
 
 class _Content:
@@ -170,22 +209,26 @@ class _Content:
 
 
 class _Style:
-    """scale * E_l of one layer."""
+    """scale * E_l of one layer in one region."""
 
-    def __init__(self, target: Tensor, scale: Tensor) -> None:
-        self.target, self.scale = target, scale
+    def __init__(self, target: Tensor, scale: Tensor, guide: Tensor | None) -> None:
+        self.target, self.scale, self.guide = target, scale, guide
         self.mean_gram = target
 
     def loss(self, features: Tensor) -> Tensor:
-        self.mean_gram = mean_gram(features)  # kept for the gradient
+        self.mean_gram = mean_gram(features, self.guide)  # kept for the gradient
         return self.scale * style_loss(self.mean_gram, self.target)
 
     def add_gradient(self, features: Tensor, gradient: Tensor, weight: float) -> None:
-        """Add weight * scale / (N^2 M) (G/M - A) F, eq. 6."""
-        flat, into = _flat(features), _flat(gradient)
-        positions, channels = flat.shape
-        slope = (self.mean_gram - self.target) * (weight * self.scale / (channels**2 * positions))
-        into.addmm_(flat, slope.to(flat.dtype))
+        """Add weight * scale / (N^2 M) (G/M - A) F, eq. 6; with a guide, m_k F_k / sum m."""
+        scale = weight * self.scale / features.shape[1] ** 2
+        if self.guide is None:
+            scale = scale / (features.shape[2] * features.shape[3])
+        else:
+            scale = scale / self.guide.sum()
+            features = features * self.guide.to(features.dtype)
+        slope = (self.mean_gram - self.target) * scale
+        _flat(gradient).addmm_(_flat(features), slope.to(features.dtype))
 
 
 class Objective:
@@ -196,7 +239,7 @@ class Objective:
 
     Args:
         vgg: the frozen network.
-        targets: of one content picture and one or several blended styles.
+        targets: of one content picture and one or several styles.
         content_layers, style_layers: factor by layer name; a term without layers is 0.
         alpha, beta, tv_weight: weights of content, style and total variation.
         balanced: each layer's loss as a share of what it is for no features at all, sum P^2 and
@@ -228,16 +271,19 @@ class Objective:
         self.unit = max(alpha, beta, tv_weight)
         self.balanced = balanced
         self.content: dict[str, _Content] = {}
-        self.style: dict[str, _Style] = {}
+        self.style: dict[str, list[_Style]] = {}
         for layer, weight in _layer_weights(content_layers).items():
             target = targets.content[layer]
             nothing = content_loss(torch.zeros_like(target), target)
             self.content[layer] = _Content(target, self._scale(weight, nothing))
         for layer, weight in _layer_weights(style_layers).items():
-            target = targets.style[layer]
-            nothing = style_loss(torch.zeros_like(target), target)
-            share = STYLE_SHARE if balanced else 1.0
-            self.style[layer] = _Style(target, self._scale(share * weight, nothing))
+            self.style[layer] = []
+            for region in targets.regions:
+                target = region.grams[layer]
+                nothing = style_loss(torch.zeros_like(target), target)
+                share = region.share * (STYLE_SHARE if balanced else 1.0)
+                scale = self._scale(share * weight, nothing)
+                self.style[layer].append(_Style(target, scale, region.guides.get(layer)))
 
     def _scale(self, weight: float, nothing: Tensor) -> Tensor:
         """What a layer's loss is multiplied by; `nothing` is its value for no features at all."""
@@ -256,14 +302,15 @@ class Objective:
         terms = {"content": zero, "style": zero, "tv": zero, "gamut": zero}
         for layer, content in self.content.items():
             terms["content"] = terms["content"] + content.loss(activations[layer])
-        for layer, style in self.style.items():
-            terms["style"] = terms["style"] + style.loss(activations[layer])
+        for layer, styles in self.style.items():
+            for style in styles:
+                terms["style"] = terms["style"] + style.loss(activations[layer])
 
         def add_gradient(layer: str, features: Tensor, gradient: Tensor) -> None:
             if layer in self.content:
                 self.content[layer].add_gradient(features, gradient, self.alpha / self.unit)
-            if layer in self.style:
-                self.style[layer].add_gradient(features, gradient, self.beta / self.unit)
+            for style in self.style.get(layer, ()):
+                style.add_gradient(features, gradient, self.beta / self.unit)
 
         gradient = self.vgg.backward(activations, add_gradient)
         if self.balanced:

@@ -49,7 +49,7 @@ def normalized(plain: Weights, pooling: str) -> Weights:
         state[weight] = state[weight] * before.view(1, -1, 1, 1) / mean.view(-1, 1, 1, 1)
         state[bias] = state[bias] / mean
         before = mean
-    return Weights(state, plain.normalization)
+    return Weights(state, plain.normalization, plain.digest)
 
 
 def measure(paths: list[str], pooling: str) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import checks
 from .errors import OptionError
+from .presets import PRESETS
 
 #: The longer side under `--size auto`, where the photo has that many pixels.
 AUTO_SIZE = 512
@@ -33,24 +34,8 @@ EFFORTS, DECLINE = {"draft": 40, "normal": 100, "best": 300}, 0.9
 LARGE = 600_000
 #: The conventions that can be written behind a path of weights, as in vgg.pth:caffe.
 CONVENTIONS = ("caffe", "torchvision")
-
-#: Sets of options by name; whatever is given beside the preset wins.
-PRESETS: dict[str, dict[str, Any]] = {
-    # arXiv:1508.06576: the terms as sums at one scale, alpha/beta = 1e-3, relu4_2 alone, all
-    # style layers alike, and time to converge. All else that the paper says (noise, average
-    # pooling) is the default already; L-BFGS is from the authors' later one (CVPR 2016). Not the
-    # authors' normalised network: with it, at this ratio, the photo is all that is seen.
-    "paper": {
-        "objective": "paper",
-        "network": "plain",
-        "content_weight": 1.0,
-        "style_weight": 1000.0,
-        "content_layers": "relu4_2",
-        "style_layers": "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
-        "scales": 1,
-        "iterations": 500,
-    },
-}
+#: The words for `--init` and `--weights` that are no paths.
+STARTS, WEIGHTS = ("noise", "content", "style"), ("auto", "oxford", "torchvision")
 
 
 def _option(
@@ -172,11 +157,26 @@ class Options:
         "avg", ("avg", "max"), "Average pooling, as in the paper, or VGG-19's own max pooling."
     )
     optimizer: str = _option_of("lbfgs", ("lbfgs", "adam"), "What moves the pixels.")
+    color: str = _option_of(
+        "style",
+        ("style", "content", "match"),
+        "Whose colours: 'style' the painting's, 'content' the photo's under the painting's light"
+        " and dark, 'match' a painting whose colours are moved to the photo's before it is painted"
+        " from.",
+    )
+    mask: tuple[str, ...] = _option(
+        (),
+        checks.paths,
+        "Where a STYLE goes: white takes it, black does not, grey partly. Once for each STYLE, in"
+        " their order; where no mask is white, the photo stays.",
+        metavar="PATH",
+        shown="everywhere",
+    )
     init: str = _option(
         "noise",
         checks.path,
-        "What the optimisation starts from, at the coarsest scale: 'noise', 'content', 'style',"
-        " or a picture's PATH.",
+        "What the optimisation starts from: 'noise', 'content', 'style', or a picture's PATH. A"
+        " picture gives its forms to the coarsest scale and its detail to each finer one.",
         metavar="START",
     )
     scales: int | str = _option(
@@ -211,6 +211,26 @@ class Options:
         " 'torchvision' (downloaded once, 548 MB), or the PATH of a .pth or .safetensors file.",
         metavar="WEIGHTS",
     )
+    background: str = _option(
+        "#ffffff",
+        checks.color,
+        "What a transparent photo lies over in a JPEG, which cannot be transparent: a colour's"
+        " name, or #rrggbb.",
+        metavar="COLOR",
+        shown="white",
+    )
+    depth: int = _option(
+        8,
+        checks.one_of(8, 16),
+        "Bits per channel of the result; 16 is for TIFF.",
+        choices=("8", "16"),
+    )
+    keep_exif: bool = _option(
+        False,
+        checks.boolean,
+        "Copy the photo's EXIF, with camera and place, into the result.",
+        shown="no",
+    )
     existing: str = _option_of(
         "replace", ("replace", "skip", "fail"), "What to do when OUTPUT is there already."
     )
@@ -233,6 +253,10 @@ class Options:
             object.__setattr__(self, option.name, value)
         if self.content_weight == self.style_weight == 0:
             raise OptionError("--content-weight and --style-weight are both 0: nothing to paint")
+        if self.mask and self.blend is not None:
+            raise OptionError("--mask says where each STYLE goes: leave --blend out")
+        if self.depth == 16 and self.keep_exif:
+            raise OptionError("--keep-exif: cannot be had in 16 bits; take --depth 8")
         if self.network == "normalized" and self.weights not in ("auto", "oxford"):
             raise OptionError(
                 "--network normalized: is known for the embedded weights only; take --network plain"
@@ -265,15 +289,22 @@ class Options:
         return replace(self, **changes)
 
     def shares(self, styles: int) -> list[float]:
-        """Each style's share of the blend; they add up to 1.
+        """Each style's share of the blend, which add up to 1; with masks, 1 for each.
 
         Raises:
-            OptionError: several styles without `blend`, or not as many shares as styles.
+            OptionError: several styles without `blend` or masks, or not as many as styles.
         """
+        if self.mask:
+            if len(self.mask) != styles:
+                raise OptionError(
+                    f"--mask: {len(self.mask)} for {styles} STYLEs; give one for each, in order"
+                )
+            return [1.0] * styles
         if self.blend is None and styles > 1:
             raise OptionError(
                 f"{styles} STYLEs given: add --blend equal (or shares, as in --blend 0.7,0.3) to"
-                " mix them in one picture, or run the command once for each"
+                " mix them in one picture, a --mask for each to set them side by side, or run the"
+                " command once for each"
             )
         if self.blend is None or self.blend == "equal":
             return [1 / styles] * styles

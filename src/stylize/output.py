@@ -7,12 +7,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image, features
+from PIL import Image, ImageCms, PngImagePlugin, features
 
-from .errors import OutputError
-from .options import FORMATS
+from .errors import OptionError, OutputError
+from .options import FORMATS, Options
+from .recipe import KEY, Recipe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Pixels a side at most, where a format (or its library) has such a limit.
 _LARGEST = {"jpeg": 65500, "webp": 16383}
@@ -32,112 +36,223 @@ def format_of(path: str | os.PathLike[str]) -> str:
     raise OutputError(f"{os.fspath(path)}: unknown suffix {suffix!r}; use one of {known}")
 
 
-def check_output(path: str | os.PathLike[str], size: tuple[int, int] = (1, 1)) -> None:
+def check_output(
+    path: str | os.PathLike[str], size: tuple[int, int] = (1, 1), depth: int = 8
+) -> None:
     """Find out, before the work, whether a picture can be written at `path`.
 
     Args:
         path: where the result is to go.
         size: (width, height) of the result, in pixels.
+        depth: bits per channel.
 
     Raises:
         OutputError: unknown suffix, missing parent folder, a folder by that name, no
             permission, or a size that the format cannot hold.
     """
-    check_format(format_of(path), size)
-    try:
+    check_format(format_of(path), size, depth)
+    writable(path)
+
+
+def writable(path: str | os.PathLike[str]) -> Path:
+    """Where a file of any kind goes, through links; found out without leaving a trace.
+
+    Raises:
+        OutputError: missing parent folder, a folder by that name, or no permission.
+    """
+    name = os.fspath(path)
+    with told(path):
         target = Path(os.path.realpath(path))
         if target.is_dir():
-            raise OutputError(f"{os.fspath(path)}: is a folder; give a file name")
+            raise OutputError(f"{name}: is a folder; give a file name")
         if not target.parent.is_dir():
-            raise OutputError(f"{os.fspath(path)}: no folder {target.parent}; make it first")
+            raise OutputError(f"{name}: no folder {target.parent}; make it first")
         if target.exists() and not target.is_file():
-            raise OutputError(f"{os.fspath(path)}: is no ordinary file; '-o -' writes to a pipe")
+            raise OutputError(f"{name}: is no ordinary file; '-o -' writes to a pipe")
         if target.exists() and not os.access(target, os.W_OK):
-            raise OutputError(f"{os.fspath(path)}: is there already, and write-protected")
-        with _aside(target, b""):
-            pass
-    except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from error
+            raise OutputError(f"{name}: is there already, and write-protected")
+        with aside(target):
+            return target
 
 
-def check_format(format: str, size: tuple[int, int]) -> None:
-    """Find out whether a format can be written here, and hold that size.
+def check_format(format: str, size: tuple[int, int] = (1, 1), depth: int = 8) -> None:
+    """Find out whether a format can be written here, and hold that size and depth.
 
     Args:
         format: a key of `FORMATS`.
         size: (width, height) in pixels.
+        depth: bits per channel.
 
     Raises:
+        OptionError: 16 bits in another format than TIFF.
         OutputError: it cannot.
     """
     if format in ("webp", "avif") and not features.check(format):
         raise OutputError(f"this Pillow was built without {format}; use .png or .jpg")
+    if depth == 16 and format != "tiff":
+        raise OptionError(f"--depth 16: {format} is written in 8 bits; name a .tif file")
     limit = _LARGEST.get(format, max(size))
     if max(size) > limit:
         raise OutputError(f"{format} holds {limit} pixels a side at most; use .png or .tif")
 
 
-def encode(image: Image.Image, format: str, quality: int) -> bytes:
+def encode(
+    pixels: "NDArray[Any]",
+    format: str,
+    options: Options,
+    recipe: Recipe | None = None,
+    exif: bytes = b"",
+) -> bytes:
     """The picture as the bytes of a file, the same bytes for the same picture.
 
+    It says that its colours are sRGB, and carries its recipe and, if asked for, the photo's EXIF.
+
     Args:
-        image: of mode RGB.
+        pixels: H x W x 3, or x 4 with straight alpha; sRGB, floats in [0, 1].
         format: a key of `FORMATS`.
-        quality: 1 to 100, for JPEG (colour kept at full resolution, 4:4:4), WebP and AVIF.
+        options: quality, depth, background, and whether EXIF is kept. JPEG and AVIF keep colour
+            at full resolution (4:4:4); JPEG lays what is transparent over the background.
+        recipe: what it was painted with.
+        exif: the photo's.
 
     Raises:
         OutputError: the format cannot hold it.
     """
-    settings: dict[str, dict[str, Any]] = {
-        "png": {},
-        "jpeg": {"quality": quality, "subsampling": "4:4:4"},
-        "webp": {"quality": quality},
-        "tiff": {"compression": "tiff_adobe_deflate"},
-        "avif": {"quality": quality, "subsampling": "4:4:4"},
-    }
-    buffer = io.BytesIO()
+    exif = exif if options.keep_exif else b""
+    quality = options.jpeg_quality
+    xmp = {"xmp": recipe.xmp()} if recipe else {}
     try:
-        image.save(buffer, format, **settings[format])
+        if options.depth == 16:
+            return _tiff_16(pixels, xmp.get("xmp"))
+        image = to_image(pixels)
+        if format == "jpeg" and image.mode == "RGBA":
+            ground = Image.new("RGBA", image.size, options.background)
+            image = Image.alpha_composite(ground, image).convert("RGB")
+        text = PngImagePlugin.PngInfo()
+        if recipe:
+            text.add_text(KEY, recipe.text())
+        settings: dict[str, dict[str, Any]] = {
+            "png": {"pnginfo": text},
+            "jpeg": {"quality": quality, "subsampling": "4:4:4", **xmp},
+            "webp": {"quality": quality, **xmp},
+            # libtiff, which compresses, cannot write the camera's and the place's parts of EXIF.
+            "tiff": {
+                "compression": "raw" if exif else "tiff_adobe_deflate",
+                "exif": _tiff_tags(exif, xmp),
+            },
+            "avif": {"quality": quality, "subsampling": "4:4:4", **xmp},
+        }
+        buffer = io.BytesIO()
+        described = {"icc_profile": _srgb(), **({"exif": exif} if exif else {})}
+        image.save(buffer, format, **{**described, **settings[format]})
     except (OSError, ValueError) as error:
         raise OutputError(f"{format}: cannot hold this picture ({error})") from error
     return buffer.getvalue()
 
 
-def save(image: Image.Image, path: str | os.PathLike[str], quality: int) -> None:
+def save(
+    pixels: "NDArray[Any]",
+    path: str | os.PathLike[str],
+    options: Options,
+    recipe: Recipe | None = None,
+    exif: bytes = b"",
+) -> None:
     """Write a picture in the format of the path's suffix, whole or not at all.
 
     Args:
-        image: of mode RGB.
+        pixels: as in `encode`.
         path: where to; a link is followed, what is there is replaced.
-        quality: as in `encode`.
+        options: as in `encode`.
+        recipe: as in `encode`.
+        exif: as in `encode`.
 
     Raises:
         OutputError: unknown suffix, or the file cannot be written.
     """
-    data = encode(image, format_of(path), quality)
-    try:
+    write(path, encode(pixels, format_of(path), options, recipe, exif))
+
+
+def write(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file, whole or not at all; a link is followed, what is there is replaced.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with told(path):
         target = Path(os.path.realpath(path))  # through a link, not over it
-        with _aside(target, data) as aside:
+        with aside(target) as part:
+            part.write_bytes(data)
             if target.exists():
-                shutil.copymode(target, aside)
-            os.replace(aside, target)
-    except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from error
+                shutil.copymode(target, part)
+            os.replace(part, target)
+
+
+def to_image(pixels: "NDArray[Any]") -> Image.Image:
+    """H x W x 3 or 4 floats in [0, 1] as a PIL image of mode RGB or RGBA."""
+    import numpy as np
+
+    return Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
+
+
+def _tiff_16(pixels: "NDArray[Any]", xmp: bytes | None) -> bytes:
+    """A 16-bit TIFF, which Pillow cannot write."""
+    import numpy as np
+    import tifffile
+
+    buffer = io.BytesIO()
+    tags = [(700, "B", len(xmp), xmp, True)] if xmp else []
+    tifffile.imwrite(
+        buffer,
+        np.rint(pixels * 65535).astype(np.uint16),
+        photometric="rgb",
+        extrasamples=["unassalpha"] if pixels.shape[2] == 4 else None,
+        compression="zlib",
+        predictor=True,
+        iccprofile=_srgb(),
+        software=False,
+        metadata=None,  # which would have a description of its own
+        extratags=tags,
+    )
+    return buffer.getvalue()
+
+
+def _tiff_tags(exif: bytes, xmp: dict[str, bytes]) -> Image.Exif:
+    """In a TIFF both are tags of the picture itself."""
+    tags = Image.Exif()
+    if exif:
+        tags.load(exif)
+    if xmp:
+        tags[700] = xmp["xmp"]
+    return tags
+
+
+def _srgb() -> bytes:
+    """The profile of sRGB, without the date that littleCMS puts into it."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + bytes(12) + profile[36:]
 
 
 @contextmanager
-def _aside(target: Path, data: bytes) -> Iterator[Path]:
-    """A new file beside `target`, gone afterwards unless moved; its suffix is no picture's."""
-    aside = target.parent / f".stylize-{secrets.token_hex(8)}.part"
+def aside(target: Path) -> Iterator[Path]:
+    """A new, empty file beside `target`, gone afterwards unless moved; no picture by its suffix."""
+    part = target.parent / f".stylize-{secrets.token_hex(8)}.part"
     try:
         # Not by tempfile: its files are private, and the result should get the usual rights.
-        with aside.open("xb") as file:
-            file.write(data)
-        yield aside
+        part.open("xb").close()
+        yield part
     finally:
-        aside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
-def _unwritable(path: str | os.PathLike[str], error: OSError | ValueError) -> OutputError:
-    reason = getattr(error, "strerror", None) or error
-    return OutputError(f"{os.fspath(path)}: cannot be written ({reason})")
+@contextmanager
+def told(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say which file it was that the system would not write.
+
+    Raises:
+        OutputError: for any error of the system in the block.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{os.fspath(path)}: cannot be written ({reason})") from error

@@ -3,27 +3,31 @@
 import logging
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from . import images, output, pyramid, weights
-from .errors import DeviceError, OptionError
-from .images import Source
+from . import color, device, images, output, weights
+from .errors import OptionError
+from .finish import enlarged, finished
+from .images import Picture, Source
 from .job import Job
-from .losses import Losses, Objective, Targets, mean_gram
+from .losses import Losses
 from .minimize import minimize
 from .normalized import normalized
 from .options import Options, flag
-from .pyramid import Scale
+from .pyramid import Scale, filling
+from .recipe import Recipe
+from .targets import objective
 from .vgg import Vgg19
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,7 @@ class Step:
         losses: of the best picture so far at this scale.
         image: that picture, 1 x 3 x H x W in [0, 1] or a little beyond, on the run's device; to be
             read, not written to.
+        job: what is painted.
     """
 
     iteration: int
@@ -53,6 +58,15 @@ class Step:
     scales: tuple[Scale, ...]
     losses: Losses
     image: Tensor
+    job: Job
+
+    def picture(self) -> "NDArray[Any]":
+        """That picture as it would be if the run ended here, in the size of the result.
+
+        Returns:
+            float32 in [0, 1], H x W x 3, or H x W x 4 where the photo is transparent.
+        """
+        return finished(self.image, self.job)
 
     @property
     def work_left(self) -> int:
@@ -67,33 +81,58 @@ class Step:
 OnStep = Callable[[Step], object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """A painted picture.
 
     Attributes:
-        image: PIL image of mode RGB.
+        pixels: float32, sRGB in [0, 1]: H x W x 3, or H x W x 4 where the photo is transparent.
         losses: after each evaluation of the network, those of the best picture so far at its
             scale; a finer scale starts again higher.
         options: what it was painted with.
         seconds: wall time of the run.
         complete: False where `on_step` ended the run before its last iteration.
+        recipe: what its files carry; None for none.
+        exif: the photo's, which its files carry if the options say so.
     """
 
-    image: Image.Image
+    pixels: "NDArray[Any]"
     losses: tuple[Losses, ...]
     options: Options
     seconds: float
     complete: bool
+    recipe: Recipe | None = None
+    exif: bytes = b""
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """PIL image of mode RGB, or RGBA where the photo is transparent."""
+        return output.to_image(self.pixels)
+
+    def encode(self, format: str) -> bytes:
+        """As the bytes of a file.
+
+        Args:
+            format: a key of `options.FORMATS`, such as "png".
+
+        Raises:
+            OptionError: the format cannot hold the options' depth.
+            OutputError: it cannot hold the size.
+        """
+        height, width = self.pixels.shape[:2]
+        output.check_format(format, (width, height), self.options.depth)
+        return output.encode(self.pixels, format, self.options, self.recipe, self.exif)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture, whole or not at all, in the format of the path's suffix.
 
         Raises:
+            OptionError: the format cannot hold the options' depth.
             OutputError: unknown suffix, or the file cannot be written.
         """
-        output.check_output(path, self.image.size)
-        output.save(self.image, path, self.options.jpeg_quality)
+        height, width = self.pixels.shape[:2]
+        output.check_output(path, (width, height), self.options.depth)
+        output.save(self.pixels, path, self.options, self.recipe, self.exif)
 
 
 def stylize(
@@ -145,13 +184,14 @@ class Stylizer:
             self.options = options.but(**given)
         else:
             raise OptionError("give either options or a preset, not both")
-        self.device = _device(self.options.device)
-        with _memory_told():
+        self.device = device.pick(self.options.device)
+        with device.memory_told():
             numbers = weights.load(self.options.weights)
             if self.options.network == "normalized":
                 numbers = normalized(numbers, self.options.pooling)
-            dtype = _dtype(self.options.precision, self.device)
+            dtype = device.dtype(self.options.precision, self.device)
             self.vgg = Vgg19(numbers, self.options.pooling, self.device, dtype)
+        self.digest = numbers.digest
         log.info("VGG-19 (%s weights) on %s in %s", self.options.weights, self.device, dtype)
 
     def __call__(
@@ -187,157 +227,97 @@ class Stylizer:
         history: list[Losses] = []
         complete = True
         # Total variation and Adam need what inference mode forbids.
-        with torch.inference_mode(False), torch.no_grad(), _threads(job.options):
+        threads = device.threads(job.options.threads)
+        with torch.inference_mode(False), torch.no_grad(), threads:
             for step in self._steps(job):
                 history.append(step.losses)
                 if on_step is not None and on_step(step):
                     complete = step.iteration == step.iterations
                     break
-            with _memory_told(job):
-                # A run stopped at a coarse scale still gives a picture of the size asked for.
-                image = images.to_image(_enlarged(step.image, job.size))
-        seconds = time.perf_counter() - started
-        return Result(image, tuple(history), job.options, seconds, complete)
+            with device.memory_told(job.size):
+                pixels = step.picture()
+        return Result(
+            pixels,
+            losses=tuple(history),
+            options=job.options,
+            seconds=time.perf_counter() - started,
+            complete=complete,
+            recipe=self.recipe(job, complete),
+            exif=job.content.exif,
+        )
+
+    def recipe(self, job: Job, complete: bool = True) -> Recipe:
+        """What a picture painted here depends on.
+
+        Args:
+            job: pictures and options.
+            complete: whether the run went on to its last iteration.
+        """
+        return Recipe.of(
+            job.options,
+            torch=str(torch.__version__),
+            device=self.device.type,
+            precision=str(self.vgg.dtype).removeprefix("torch."),
+            complete=complete,
+            digests={**job.digests, "weights": self.digest},
+        )
 
     def _steps(self, job: Job) -> Iterator[Step]:
         """Every evaluation of a run, coarse to fine."""
         image: Tensor | None = None
         planned = 0
         total = sum(scale.iterations for scale in job.scales)
-        with _memory_told(job):
+        with device.memory_told(job.size):
             for scale in job.scales:
                 size = (scale.width, scale.height)
-                objective = self.objective(job, size)
-                image = self.start(job, size) if image is None else _enlarged(image, size)
-                evaluations = minimize(objective, image, scale.iterations, job.options.optimizer)
+                image = self.start(job, size, image)
+                aim = objective(self.vgg, job, size)
+                evaluations = minimize(aim, image, scale.iterations, job.options.optimizer)
                 iteration = planned
                 for iteration, evaluation in enumerate(evaluations, start=planned + 1):
                     image = evaluation.image
-                    yield Step(iteration, total, scale, job.scales, evaluation.losses, image)
+                    yield Step(iteration, total, scale, job.scales, evaluation.losses, image, job)
                 planned += scale.iterations
                 if iteration < planned:
                     log.info("%d x %d: nothing left to gain after iteration %d", *size, iteration)
 
-    @torch.no_grad()
-    def objective(self, job: Job, size: tuple[int, int]) -> Objective:
-        """What to minimise at one size: the photo's features, the blend of the Gram matrices.
+    def start(self, job: Job, size: tuple[int, int], coarser: Tensor | None = None) -> Tensor:
+        """What the optimisation starts from at one size, 1 x 3 x H x W.
 
         Args:
             job: pictures and options.
-            size: (width, height) of the picture at this scale.
+            size: (width, height) at this scale.
+            coarser: what was painted at the scale before; None at the first.
+
+        Returns:
+            At first noise, or the start picture cropped to fill the size. Then the coarser
+            picture enlarged, and of a start picture the detail that was too fine for that size.
         """
-        grams: dict[str, Tensor] = {}
-        for painting, share in zip(job.paintings, job.shares, strict=True):
-            shown = pyramid.style_size(
-                painting.image.size, size, job.options.style_scale, job.smallest
-            )
-            features = self.vgg(self._tensor(painting.image, shown), job.style_layers)
-            for layer, maps in features.items():
-                grams[layer] = grams.get(layer, 0) + share * mean_gram(maps)
-        content = self.vgg(self._tensor(job.content.image, size), job.content_layers)
-        return Objective(
-            self.vgg,
-            Targets(content, grams),
-            content_layers=job.content_layers,
-            style_layers=job.style_layers,
-            alpha=job.options.content_weight,
-            beta=job.options.style_weight,
-            tv_weight=job.options.tv_weight,
-            balanced=job.options.objective == "balanced",
+        if job.start is None:
+            return enlarged(coarser, size) if coarser is not None else self._noise(job, size)
+        picture = self._cropped(job, job.start, size)
+        if coarser is None:
+            return picture
+        before = (coarser.shape[3], coarser.shape[2])
+        return (
+            enlarged(coarser, size)
+            + picture
+            - enlarged(self._cropped(job, job.start, before), size)
         )
 
-    def start(self, job: Job, size: tuple[int, int]) -> Tensor:
-        """The first picture, 1 x 3 x H x W: noise, or one that is cropped to fill the size."""
-        if job.start is not None:
-            return self._tensor(ImageOps.fit(job.start, size, Image.Resampling.LANCZOS), size)
+    def _noise(self, job: Job, size: tuple[int, int]) -> Tensor:
         # Drawn on the CPU, so that a seed means the same noise on every device.
         generator = torch.Generator("cpu").manual_seed(job.options.seed)
         shape = (1, 3, size[1], size[0])
         noise = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
         return (0.5 + NOISE * noise).to(self.device)
 
-    def _tensor(self, image: Image.Image, size: tuple[int, int]) -> Tensor:
-        return images.to_tensor(image, size).to(self.device)
-
-
-def _enlarged(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """A 1 x 3 x H x W picture at another (width, height)."""
-    height, width = image.shape[2:]
-    if (width, height) == size:
-        return image
-    return interpolate(image, size[::-1], mode="bicubic", align_corners=False)
-
-
-def _device(wanted: str) -> torch.device:
-    """The device asked for, or the best there is.
-
-    Raises:
-        DeviceError: it is not there.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of a missing driver when merely asked
-        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    mps = torch.backends.mps.is_available()
-    if wanted == "auto":
-        return torch.device("cuda" if gpus else "mps" if mps else "cpu")
-    device = torch.device(wanted)
-    if device.type == "cuda" and (device.index or 0) >= gpus:
-        raise DeviceError(f"--device {wanted}: torch sees {gpus} CUDA devices here; try cpu")
-    if device.type == "mps" and not mps:
-        raise DeviceError(f"--device {wanted}: torch sees no Apple GPU here; try cpu")
-    return device
-
-
-def _dtype(precision: str, device: torch.device) -> torch.dtype:
-    """What the network computes in: `"auto"` takes bfloat16 where it is native, hence faster."""
-    if precision != "auto":
-        return torch.float32 if precision == "float32" else torch.bfloat16
-    native = False
-    if device.type == "cpu":
-        can = torch.cpu.get_capabilities()
-        native = bool(can.get("avx512_bf16") or can.get("amx_bf16"))
-    elif device.type == "cuda":
-        native = torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere
-    return torch.bfloat16 if native else torch.float32
-
-
-@contextmanager
-def _memory_told(job: Job | None = None) -> Iterator[None]:
-    """Turn the several ways in which memory runs out into one error.
-
-    Raises:
-        DeviceError: it did; for a job, with the size that was too much.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        # CUDA has a class for it; the CPU's allocator and MPS only have words.
-        words = (
-            "out of memory",
-            "not enough memory",
-            "can't allocate memory",
-            "could not create a primitive",  # oneDNN's way to say it
-        )
-        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not any(
-            word in str(error) for word in words
-        ):
-            raise
-        if job is None:
-            raise DeviceError("not enough memory for the network; try --device cpu") from error
-        width, height = job.size
-        raise DeviceError(
-            f"not enough memory for a result of {width} x {height} pixels; give a smaller --size"
-        ) from error
-
-
-@contextmanager
-def _threads(options: Options) -> Iterator[None]:
-    """Use as many threads as asked for, and put torch's own number back."""
-    before = torch.get_num_threads()
-    # Set even when unchanged: from then on MKL keeps to that number instead of choosing by the
-    # load of the machine, and the same run gives the same bits.
-    torch.set_num_threads(options.threads or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    def _cropped(self, job: Job, picture: Picture, size: tuple[int, int]) -> Tensor:
+        """The middle of a picture, in the proportions of a size (width, height), at that size."""
+        shown = filling(picture.size, size)
+        whole = images.to_tensor(picture, shown).to(self.device)
+        left, top = (shown[0] - size[0]) // 2, (shown[1] - size[1]) // 2
+        middle = whole[:, :, top : top + size[1], left : left + size[0]].contiguous()
+        if job.options.color == "match" and job.options.init == "style":
+            return color.match(middle, images.to_tensor(job.content, size).to(self.device))
+        return middle

@@ -69,10 +69,12 @@ class Weights:
     Attributes:
         state: float32 state dict of torchvision's `vgg19().features`: `"0.weight"`, `"0.bias"` ...
         normalization: what these weights expect of their input.
+        digest: sha256 of the file that they are from.
     """
 
     state: dict[str, Tensor]
     normalization: Normalization
+    digest: str = ""
 
 
 def load(source: str) -> Weights:
@@ -88,9 +90,9 @@ def load(source: str) -> Weights:
         WeightsError: missing, corrupted, or not those of a VGG-19.
     """
     if source in ("auto", "oxford"):
-        return Weights(_oxford(), NORMALIZATIONS["caffe"])
+        return Weights(_oxford(), NORMALIZATIONS["caffe"], _OXFORD_SHA256)
     if source == "torchvision":
-        return Weights(_torchvision(), NORMALIZATIONS["torchvision"])
+        return _torchvision()
     return _from_path(source)
 
 
@@ -112,7 +114,7 @@ def _oxford() -> dict[str, Tensor]:
     return _checked(state, path)
 
 
-def _torchvision() -> dict[str, Tensor]:
+def _torchvision() -> Weights:
     """IMAGENET1K_V1 out of torch's cache; downloaded, and verified, when not there."""
     url = VGG19_Weights.IMAGENET1K_V1.url
     name = url.rsplit("/", 1)[-1]
@@ -131,7 +133,8 @@ def _torchvision() -> dict[str, Tensor]:
         raise WeightsError(
             f"{url}: download failed ({_first_line(error)}); try again, or use --weights oxford"
         ) from error
-    return _checked(_read(path), path)
+    state = _checked(_read(path), path)
+    return Weights(state, NORMALIZATIONS["torchvision"], _sha256(path))
 
 
 def _from_path(source: str) -> Weights:
@@ -141,8 +144,8 @@ def _from_path(source: str) -> Weights:
         raise WeightsError(
             f"{path}: no such weights file; give auto, oxford, torchvision or a path"
         )
-    state = _checked(_read(path), path)
-    told = _tell_convention(state, path)
+    state, digest = _checked(_read(path), path), _sha256(path)
+    told = _tell_convention(state, digest)
     if told and convention and told != convention:
         raise WeightsError(f"{path}: these weights are in the {told} convention, not {convention}")
     if not (told or convention):
@@ -150,16 +153,16 @@ def _from_path(source: str) -> Weights:
             f"{path}: cannot tell which input these weights expect; write {path}:caffe"
             f" (BGR, 0..255) or {path}:torchvision (RGB, 0..1)"
         )
-    return Weights(state, NORMALIZATIONS[told or convention])
+    return Weights(state, NORMALIZATIONS[told or convention], digest)
 
 
-def _tell_convention(state: dict[str, Tensor], path: Path) -> str:
+def _tell_convention(state: dict[str, Tensor], digest: str) -> str:
     """The input convention where it is certain, else "".
 
     Size alone tells nothing safely. Certain are the two published files, by checksum, and
     every copy of the original network: its first layer is the embedded one, rounding aside.
     """
-    known = _KNOWN_SHA256.get(_sha256(path)[:8])
+    known = _KNOWN_SHA256.get(digest[:8])
     if known:
         return known
     ours, theirs = _oxford()["0.weight"].flatten(), state["0.weight"].flatten()

@@ -1,0 +1,86 @@
+"""The machine that computes: which device, in which precision, with how many threads."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from .errors import DeviceError
+
+
+def pick(wanted: str) -> torch.device:
+    """The device asked for, or the best there is.
+
+    Raises:
+        DeviceError: it is not there.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of a missing driver when merely asked
+        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = torch.backends.mps.is_available()
+    if wanted == "auto":
+        return torch.device("cuda" if gpus else "mps" if mps else "cpu")
+    device = torch.device(wanted)
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        raise DeviceError(f"--device {wanted}: torch sees {gpus} CUDA devices here; try cpu")
+    if device.type == "mps" and not mps:
+        raise DeviceError(f"--device {wanted}: torch sees no Apple GPU here; try cpu")
+    return device
+
+
+def dtype(precision: str, device: torch.device) -> torch.dtype:
+    """What the network computes in: `"auto"` takes bfloat16 where it is native, hence faster."""
+    if precision != "auto":
+        return torch.float32 if precision == "float32" else torch.bfloat16
+    native = False
+    if device.type == "cpu":
+        can = torch.cpu.get_capabilities()
+        native = bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+    elif device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere
+    return torch.bfloat16 if native else torch.float32
+
+
+@contextmanager
+def memory_told(size: tuple[int, int] | None = None) -> Iterator[None]:
+    """Turn the several ways in which memory runs out into one error.
+
+    Args:
+        size: (width, height) of the result, where it is known.
+
+    Raises:
+        DeviceError: it did, with the size that was too much.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # CUDA has a class for it; the CPU's allocator and MPS only have words.
+        words = (
+            "out of memory",
+            "not enough memory",
+            "can't allocate memory",
+            "could not create a primitive",  # oneDNN's way to say it
+        )
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not any(
+            word in str(error) for word in words
+        ):
+            raise
+        if size is None:
+            raise DeviceError("not enough memory for the network; try --device cpu") from error
+        raise DeviceError(
+            f"not enough memory for a result of {size[0]} x {size[1]} pixels; give a smaller --size"
+        ) from error
+
+
+@contextmanager
+def threads(wanted: int) -> Iterator[None]:
+    """Use as many threads as asked for, 0 being torch's own number, which is put back."""
+    before = torch.get_num_threads()
+    # Set even when unchanged: from then on MKL keeps to that number instead of choosing by the
+    # load of the machine, and the same run gives the same bits.
+    torch.set_num_threads(wanted or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

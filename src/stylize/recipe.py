@@ -1,0 +1,183 @@
+"""The recipe that a result carries: all that its pixels depend on, and nothing else.
+
+It knows no time, path or host, so that the same picture is the same file. As JSON it stands in a
+PNG's text chunk `stylize`, and in the XMP of all other formats. No torch.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
+
+from PIL import Image, UnidentifiedImageError
+
+from .errors import OptionError, PictureError
+from .options import STARTS, WEIGHTS, Options, flag
+
+#: Name of the text chunk.
+KEY = "stylize"
+#: Stands for the path of a file, whose digest is in the recipe.
+FILE = "file"
+
+#: Options that no pixel depends on, or, as the device, that are this machine's own affair; and
+#: paths, in whose place there are digests.
+_LEFT_OUT = {"device", "existing", "format", "keep_exif", "mask"}
+#: Options that are a word out of these, or a path.
+_WORDS = {"init": STARTS, "weights": WEIGHTS}
+
+_SPACE = "urn:stylize:"
+_XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+    f' xmlns:stylize="{_SPACE}" xmp:CreatorTool="stylize" stylize:recipe=%s/>'
+    '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a picture was painted with.
+
+    Attributes:
+        stylize, torch: versions.
+        device: kind of device: cpu, cuda or mps.
+        precision: of the network, float32 or bfloat16.
+        complete: False where the run was ended before its last iteration.
+        options: by field name, those of `Options` that pixels depend on; `"file"` for a path.
+        digests: sha256 of the files: "content", "styles", "weights"; "masks" and "init" if any.
+    """
+
+    stylize: str
+    torch: str
+    device: str
+    precision: str
+    complete: bool
+    options: Mapping[str, Any]
+    digests: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, options: Options, **facts: Any) -> "Recipe":
+        """The recipe of a run with these options; `facts` are the other attributes."""
+        kept = {
+            field.name: getattr(options, field.name)
+            for field in fields(options)
+            if field.name not in _LEFT_OUT
+        }
+        for name, words in _WORDS.items():
+            if kept[name] not in words:
+                kept[name] = FILE
+        return cls(stylize=version("neural-stylize"), options=kept, **facts)
+
+    def text(self, indent: int | None = None) -> str:
+        """As JSON, in ASCII."""
+        return json.dumps(asdict(self), sort_keys=True, indent=indent)
+
+    def xmp(self) -> bytes:
+        """As an XMP packet."""
+        return (_XMP % quoteattr(self.text())).encode()
+
+    def given(self) -> dict[str, Any]:
+        """The options that can be taken as they are: all but files."""
+        return {name: value for name, value in self.options.items() if value != FILE}
+
+    def check(self, options: Options) -> None:
+        """See that files which the recipe knows only by their digest have been named.
+
+        Args:
+            options: with which it is to be painted again.
+
+        Raises:
+            OptionError: one was not; the message says which.
+        """
+        for name, words in _WORDS.items():
+            if self.options.get(name) == FILE and getattr(options, name) in words:
+                digest = self.digests.get(name, "")
+                raise OptionError(
+                    f"--recipe: was painted with a file as {flag(name)}; name it again"
+                    f" (sha256 {digest[:12]}...)"
+                )
+        masks = self.digests.get("masks", ())
+        if masks and not options.mask:
+            raise OptionError(f"--recipe: was painted with {len(masks)} masks; give --mask again")
+
+    def departures(self, other: "Recipe") -> list[str]:
+        """What `other` does not share with this recipe, other than options, in words."""
+        found = []
+        if not self.complete:
+            found.append("its picture was interrupted; this one is painted to the end")
+        names = {"content": "the photo", "styles": "the paintings", "masks": "the masks"}
+        names |= {"init": "the --init picture", "weights": "the weights"}
+        for key, name in names.items():
+            if self.digests.get(key) != other.digests.get(key):
+                found.append(f"{name}: not the recipe's")
+        for key in ("stylize", "torch", "device", "precision"):
+            theirs, ours = getattr(self, key), getattr(other, key)
+            if theirs != ours:
+                found.append(f"{key}: {theirs} in the recipe, {ours} here")
+        return found
+
+
+def read(path: str | os.PathLike[str]) -> Recipe:
+    """The recipe that a picture carries.
+
+    Raises:
+        PictureError: no such picture, or none that stylize made, or a damaged recipe.
+    """
+    name = os.fspath(path)
+    text = _text(name)
+    try:
+        held = json.loads(text)
+        options, digests = held["options"], held["digests"]
+        words = {key: held[key] for key in ("stylize", "torch", "device", "precision")}
+        sound = isinstance(options, dict) and isinstance(digests, dict)
+        if not (sound and all(isinstance(word, str) for word in words.values())):
+            raise ValueError("not as stylize writes it")
+        return Recipe(**words, complete=bool(held["complete"]), options=options, digests=digests)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise PictureError(f"{name}: its recipe is damaged ({error})") from error
+
+
+def show(path: str | os.PathLike[str]) -> str:
+    """The recipe that a picture carries, as JSON on many lines.
+
+    Raises:
+        PictureError: as `read`.
+    """
+    return read(path).text(indent=2)
+
+
+def _text(name: str) -> str:
+    try:
+        with Image.open(name) as image:
+            plain, xmp = image.info.get(KEY), image.info.get("xmp")
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{name}: not a picture that can be read here") from error
+    except Exception as error:  # Pillow's readers fail in a dozen ways on damaged files
+        reason = getattr(error, "strerror", None) or error
+        raise PictureError(f"{name}: cannot be read ({reason})") from error
+    found = plain if isinstance(plain, str) else _in_xmp(xmp)
+    if found is None:
+        raise PictureError(f"{name}: carries no recipe; it was not made by stylize, or was edited")
+    return found
+
+
+def _in_xmp(packet: object) -> str | None:
+    """Attribute or element: programs that edit XMP turn the one into the other."""
+    data = packet.encode() if isinstance(packet, str) else packet
+    if not isinstance(data, bytes) or b"<!DOCTYPE" in data:  # no entities of strangers
+        return None
+    try:
+        for element in ElementTree.fromstring(data.strip(b"\0")).iter():
+            if element.tag == f"{{{_SPACE}}}recipe":
+                return element.text
+            if held := element.get(f"{{{_SPACE}}}recipe"):
+                return held
+    except ElementTree.ParseError:
+        pass
+    return None

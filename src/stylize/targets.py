@@ -1,0 +1,126 @@
+"""What a run aims at, at one size: the photo's features, and which painting's style where."""
+
+import torch
+from torch import Tensor
+
+from . import color, guidance, images, pyramid
+from .images import Picture
+from .job import Job
+from .losses import Objective, Region, Targets, gram_and_weight
+from .vgg import Vgg19
+
+#: Side, in pixels, of the tiles in which a large painting is shown to the network, and what is
+#: shown around each, half of which is as far as relu5_4 sees. Both are multiples of 16, so that
+#: the poolings of all tiles fall on one grid.
+TILE, AROUND = 1024, 128
+
+
+@torch.no_grad()
+def objective(vgg: Vgg19, job: Job, size: tuple[int, int]) -> Objective:
+    """What to minimise at one size.
+
+    Args:
+        vgg: the network.
+        job: pictures and options.
+        size: (width, height) of the picture at this scale.
+    """
+    photo = images.to_tensor(job.content, size).to(vgg.device)
+    options = job.options
+    targets = Targets(vgg(photo, job.content_layers), _regions(vgg, job, photo))
+    return Objective(
+        vgg,
+        targets,
+        content_layers=job.content_layers,
+        style_layers=job.style_layers,
+        alpha=options.content_weight,
+        beta=options.style_weight,
+        tv_weight=options.tv_weight,
+        balanced=options.objective == "balanced",
+    )
+
+
+def _regions(vgg: Vgg19, job: Job, photo: Tensor) -> list[Region]:
+    """One for each mask; without masks a single one, with the blend of all paintings."""
+    if not job.style_layers:
+        return []
+    size = (photo.shape[3], photo.shape[2])
+    if not job.masks:
+        blend: dict[str, Tensor] = {}
+        for painting, part in zip(job.paintings, job.shares, strict=True):
+            for layer, gram in _style(vgg, job, painting, photo, None).items():
+                blend[layer] = blend.get(layer, 0) + part * gram
+        return [Region(blend)]
+    regions = []
+    for painting, mask in zip(job.paintings, masks(job, size).to(vgg.device), strict=True):
+        mask = mask[None]
+        guides = guidance.guides(mask, job.style_layers)
+        # A region can be too small to be seen at a coarse size, or by a deep layer.
+        guides = {layer: guide for layer, guide in guides.items() if guide.sum() > 0}
+        if guides:
+            grams = _style(vgg, job, painting, photo, mask)
+            regions.append(Region(grams, guides, guidance.share(mask)))
+    return regions
+
+
+def masks(job: Job, size: tuple[int, int]) -> Tensor:
+    """The job's masks at a size (width, height): K x 1 x H x W, together at most 1 anywhere."""
+    maps = [torch.from_numpy(images.resized_map(mask, size)) for mask in job.masks]
+    return guidance.regions(torch.stack(maps)[:, None])
+
+
+def _style(
+    vgg: Vgg19, job: Job, painting: Picture, photo: Tensor, mask: Tensor | None
+) -> dict[str, Tensor]:
+    """A painting's mean Gram matrix at each style layer."""
+    size = (photo.shape[3], photo.shape[2])
+    shown = pyramid.style_size(painting.size, size, job.options.style_scale, job.smallest)
+    image = images.to_tensor(painting, shown).to(vgg.device)
+    alpha = images.alpha(painting, shown)
+    visible = None if alpha is None else torch.from_numpy(alpha)[None, None].to(vgg.device)
+    if job.options.color == "match":
+        image = color.match(image, photo, mask, visible)
+    return mean_grams(vgg, image, list(job.style_layers), visible)
+
+
+def mean_grams(
+    vgg: Vgg19, image: Tensor, layers: list[str], visible: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The mean Gram matrix of a picture at each layer, in memory that does not grow with it.
+
+    Gram matrices are sums over positions, so that a large picture can be taken in tiles. Each is
+    shown with as much around it as the deepest layer sees: the result is that of the whole.
+
+    Args:
+        vgg: the network.
+        image: 1 x 3 x H x W in [0, 1].
+        layers: names out of `LAYERS`.
+        visible: 1 x 1 x H x W in [0, 1], how much each place counts; all alike without.
+
+    Returns:
+        N_l x N_l by layer.
+    """
+    height, width = image.shape[2:]
+    guides = guidance.guides(visible, layers) if visible is not None else {}
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    for top in range(0, height, TILE):
+        for left in range(0, width, TILE):
+            above, before = min(top, AROUND), min(left, AROUND)
+            below, behind = top + TILE + AROUND, left + TILE + AROUND
+            tile = image[:, :, top - above : below, left - before : behind]
+            for layer, maps in vgg(tile, layers).items():
+                stride = 2 ** (int(layer[4]) - 1)
+                # What lies around belongs to the other tiles, but beyond the last there is none.
+                rows = slice(above // stride, _end(above, top, height, stride))
+                columns = slice(before // stride, _end(before, left, width, stride))
+                core = maps[:, :, rows, columns]
+                y, x = top // stride, left // stride
+                bottom, right = y + core.shape[2], x + core.shape[3]
+                guide = guides[layer][:, :, y:bottom, x:right] if guides else None
+                gram, weight = gram_and_weight(core, guide)
+                total, count = found.get(layer, (0, 0))
+                found[layer] = total + gram, count + weight
+    return {layer: total / weight for layer, (total, weight) in found.items()}
+
+
+def _end(around: int, start: int, side: int, stride: int) -> int | None:
+    return None if start + TILE >= side else (around + TILE) // stride
