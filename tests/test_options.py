@@ -24,8 +24,8 @@ def test_typed_values_are_the_same_as_python_values() -> None:
 @given(st.floats(min_value=0, max_value=1e8), st.integers(0, 2**63 - 1))
 def test_options_survive_being_written_and_read(weight: float, seed: int) -> None:
     options = Options(content_weight=weight, seed=seed, style_layers=f"relu2_1:{weight + 1e-6}")
-    again = Options(**{k: None if v is None else str(v) for k, v in asdict(options).items()})
-    assert again == options
+    written = {k: v if v is None or v == () else str(v) for k, v in asdict(options).items()}
+    assert Options(**written) == options
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,14 @@ def test_options_survive_being_written_and_read(weight: float, seed: int) -> Non
         ("device", "cuda:x"),
         ("threads", -1),
         ("weights", ""),
+        ("color", "gray"),
+        ("mask", ""),
+        ("mask", 3),
+        ("background", "nocolor"),
+        ("background", 3),
+        ("depth", 12),
+        ("depth", True),
+        ("keep_exif", "perhaps"),
         ("existing", "ask"),
         ("jpeg_quality", 0),
         ("jpeg_quality", 101),
@@ -120,6 +128,24 @@ def test_weights_path() -> None:
     assert weights_path("a/vgg.pth:caffe") == ("a/vgg.pth", "caffe")
     assert weights_path("C:\\vgg.pth") == ("C:\\vgg.pth", "")
     assert weights_path("caffe") == ("caffe", "")
+
+
+def test_values_that_are_written_in_several_ways() -> None:
+    for white in ("white", "#fff", "#FFFFFF", "rgb(255, 255, 255)"):
+        assert Options(background=white) == Options()
+    assert Options(keep_exif="yes") == Options(keep_exif=True)  # type: ignore[arg-type]
+    assert Options(depth="16") == Options(depth=16)  # type: ignore[arg-type]
+    assert Options(mask="a.png").mask == ("a.png",)  # type: ignore[arg-type]
+
+
+def test_options_that_contradict_each_other() -> None:
+    with pytest.raises(OptionError, match="leave --blend out"):
+        Options(mask=("a", "b"), blend="equal")
+    with pytest.raises(OptionError, match="--keep-exif: cannot be had in 16 bits"):
+        Options(depth=16, keep_exif=True)
+    assert Options(mask=("a", "b")).shares(2) == [1.0, 1.0]
+    with pytest.raises(OptionError, match="--mask: 2 for 3 STYLEs"):
+        Options(mask=("a", "b")).shares(3)
 
 
 def test_frozen() -> None:

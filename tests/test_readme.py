@@ -22,7 +22,7 @@ def options_table() -> str:
         if isinstance(option, click.Option):
             assert option.help, option.name
             said, _, default = option.help.rstrip("]").partition("  [default: ")
-            spelled = ", ".join(f"`{name}`" for name in option.opts)
+            spelled = ", ".join(f"`{name}`" for name in option.opts + option.secondary_opts)
             if isinstance(option.type, click.Choice):
                 said += (
                     " One of " + ", ".join(f"`{choice}`" for choice in option.type.choices) + "."

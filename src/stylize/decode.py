@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 #: How many channels of colour there are in each space, by littleCMS's name for it.
 _COLOURS = {"gray": 1, "rgb": 3, "lab": 3, "cmyk": 4}
-#: From lcms2.h. Unless told not to, littleCMS takes 16 bits through a coarse table of colours,
-#: which errs by up to 20 of 255 levels where colours are saturated.
+#: From lcms2.h. Unless forbidden, littleCMS takes 16 bits through a coarse table of colours, and
+#: errs by up to 20 of 255 levels where they are saturated.
 _RELATIVE_COLORIMETRIC, _BLACK_POINT_COMPENSATION, _NO_OPTIMIZATION = 1, 0x2000, 0x100
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -37,12 +37,12 @@ _PREMULTIPLIED, _STRAIGHT = 1, 2  # TIFF's ExtraSamples, where they are alpha
 #: EXIF that stays true of a picture that is resized: from description to copyright. The other
 #: tags, of which a TIFF has many, are how it is stored.
 _KEPT = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
-#: Of the camera's part, what does not: sizes, and what points to places in the old file.
-_STALE = {
-    *(ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight),
-    *(ExifTags.Base.MakerNote, ExifTags.Base.ExifInteroperabilityOffset),
-}
+#: Of the camera's part, what does not: width, height; and the maker's note and the table of
+#: interoperability, which point to places in the old file.
+_STALE = (40962, 40963, 37500, 40965)
 _JPEG_SEGMENT = 65533  # bytes; no format has less room for EXIF
+
+_TALKERS = ("imagecodecs", "tifffile", "PIL.TiffImagePlugin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ def decode(data: bytes) -> Decoded:
             return _from_tiff(data)  # may be compressed in a way that Pillow does not know
         with image:
             if image.format == "PNG" and data[24] == 16:  # bits, by the header
-                return _from_deep_png(data, image)
+                return _from_pillow(image, data)
             if isinstance(image, TiffImageFile) and max(image.tag_v2.get(BITSPERSAMPLE, [1])) > 8:
                 with suppress(PictureError):  # then in 8 bits, if Pillow can
                     return _from_tiff(data, _exif(image))
@@ -93,7 +93,7 @@ def decode_image(image: Image.Image) -> Decoded:
 
     Raises:
         PictureError: no pixels. The message lacks the picture's name.
-        Exception: any other, for a file that is damaged or cut short.
+        Exception: any other, as `decode`.
     """
     if not all(image.size):
         raise PictureError("has no pixels")
@@ -104,27 +104,32 @@ def decode_image(image: Image.Image) -> Decoded:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without warnings of damaged metadata that we do not need; those of bombs are errors."""
-    loggers = [
-        logging.getLogger(name) for name in ("imagecodecs", "tifffile", "PIL.TiffImagePlugin")
-    ]
+    loggers = [logging.getLogger(name) for name in _TALKERS]
     before = [logger.disabled for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for logger in loggers:
+            logger.disabled = True
         try:
-            for logger in loggers:
-                logger.disabled = True
             yield
         finally:
             for logger, disabled in zip(loggers, before, strict=True):
                 logger.disabled = disabled
 
 
-def _from_pillow(image: Image.Image) -> Decoded:
+def _from_pillow(image: Image.Image, deep_png: bytes = b"") -> Decoded:
+    """By Pillow, if need be but for the pixels: those of a PNG with 16 bits are libpng's."""
+    import imagecodecs
     import numpy as np
 
-    image.load()  # turns a TIFF upright, and finds EXIF that comes after the pixels
-    if image.mode in ("I", "F"):
+    # Turns a TIFF upright; finds EXIF behind the pixels; and damage, before png_decode does,
+    # which then loses a reference to None.
+    image.load()
+    if deep_png:
+        samples = imagecodecs.png_decode(deep_png)  # a key colour has become alpha
+        space = "gray" if samples.ndim == 2 or samples.shape[2] == 2 else "rgb"
+    elif image.mode in ("I", "F"):
         space, samples = "gray", scaled(np.asarray(image))
     elif image.mode.startswith("I;16"):
         space, samples = "gray", np.asarray(image).astype(np.uint16)
@@ -137,17 +142,6 @@ def _from_pillow(image: Image.Image) -> Decoded:
         grey = image.mode in ("1", "L", "LA", "La")
         mode = ("L" if grey else "RGB") + ("A" if image.has_transparency_data else "")
         space, samples = "gray" if grey else "rgb", np.asarray(image.convert(mode))
-    return _finished(
-        samples, space, image.info.get("icc_profile"), _orientation(image), _exif(image)
-    )
-
-
-def _from_deep_png(data: bytes, image: Image.Image) -> Decoded:
-    from imagecodecs import png_decode
-
-    image.load()  # finds EXIF after the pixels; and damage, upon which imagecodecs forgets a None
-    samples = png_decode(data)  # a key colour has become alpha
-    space = "gray" if samples.ndim == 2 or samples.shape[2] == 2 else "rgb"
     return _finished(
         samples, space, image.info.get("icc_profile"), _orientation(image), _exif(image)
     )
@@ -193,7 +187,7 @@ def _check_tiff(page: "TiffPage", length: int) -> str:
         space
         and _COLOURS[space] <= page.samplesperpixel <= 8
         and isinstance(page.bitspersample, int)  # not of each channel its own
-        and getattr(page.dtype, "kind", "") in "buif"
+        and getattr(page.dtype, "kind", "none") in "buif"
         and page.imagedepth == 1
         and (space != "cmyk" or page.tags.valueof("InkSet", default=1) == 1)
     ):
@@ -342,9 +336,7 @@ def _orientation(image: Image.Image) -> Any:
 def _exif(image: Image.Image) -> bytes:
     try:
         old, new = image.getexif(), Image.Exif()
-        for tag in _KEPT:
-            if tag in old:
-                new[tag] = old[tag]
+        new.update({tag: old[tag] for tag in _KEPT if tag in old})
         for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
             tags = {tag: value for tag, value in old.get_ifd(part).items() if tag not in _STALE}
             if ExifTags.Base.ColorSpace in tags:

@@ -1,4 +1,4 @@
-"""Pictures in: path, file, PIL image or array -> pixels -> float tensor, and back. No network.
+"""Pictures in: path, file, PIL image or array -> pixels -> float tensor. Knows no network.
 
 torch is imported only where a tensor is asked for, so that a bad file is told at once; and numpy
 only where there are pixels.
@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
@@ -65,6 +66,11 @@ class Picture:
     def transparent(self) -> bool:
         """Whether any of it is, at least partly."""
         return int(self.pixels.shape[2]) == 4
+
+    @cached_property
+    def filled(self) -> "Picture":
+        """Opaque: what is transparent is filled from its surroundings."""
+        return opaque(self, None)
 
     @property
     def image(self) -> Image.Image:
@@ -304,7 +310,7 @@ def to_tensor(picture: Source, size: tuple[int, int]) -> "Tensor":
     import torch
     from torchvision.transforms.functional import pil_to_tensor
 
-    picture = opaque(load(picture), None)
+    picture = load(picture).filled
     if picture.white == 65535:  # Pillow knows no colour of 16 bits: each channel by itself
         channels = np.moveaxis(picture.pixels, 2, 0) / np.float32(65535)
         resized = [_resized(channel, size, _LANCZOS) for channel in channels]
@@ -314,12 +320,3 @@ def to_tensor(picture: Source, size: tuple[int, int]) -> "Tensor":
         image = image.resize(size, _LANCZOS, reducing_gap=3.0)
     tensor: Tensor = pil_to_tensor(image)[None]
     return tensor.float().contiguous() / 255
-
-
-def to_image(tensor: "Tensor") -> Image.Image:
-    """A 1 x 3 x H x W picture as a PIL image; values outside [0, 1] are clipped."""
-    from torchvision.transforms.functional import to_pil_image
-
-    levels = (tensor[0].detach().clamp(0, 1) * 255).round()
-    image: Image.Image = to_pil_image(levels.byte().cpu())
-    return image
