@@ -2,7 +2,7 @@
 
 They are painted by the code as it is, but for `quality`, which draws measured numbers: the gallery
 by the commands in outputs/README.md, the strips through the Python API with the options written
-below each picture. All take about a quarter of an hour on two cores, and need what
+below each picture. All take about half an hour on two cores, and need what
 `pip install -e ".[dev]"` brings.
 """
 
@@ -16,9 +16,9 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from stylize import stylize
+from stylize import PRESETS, stylize
 
 ROOT = Path(__file__).parent.parent
 FIGS = ROOT / "figs"
@@ -32,6 +32,12 @@ GALLERY = [
     ("coffee", "poppies", ""),
     ("chelsea", "summertime", "-s 512 --preset paper"),
 ]
+#: The sky by one painter, all else by another; `masks` makes what it needs.
+MASKED = (
+    "stylize contents/summer-palace.jpg figs/masks/auvers-sky.png styles/great-wave.jpg"
+    " --mask figs/masks/sky.png --mask figs/masks/building.png"
+    " -o outputs/summer-palace-two-paintings.jpg"
+)
 
 
 def command(photo: str, painting: str, options: str) -> tuple[str, Path]:
@@ -51,11 +57,35 @@ def gallery() -> None:
         "The pavilion is after a photo by danielbuechele, CC BY 2.0.",
         "",
     ]
-    for row in GALLERY:
-        typed, out = command(*row)
+    masks()
+    commands = [command(*row) for row in GALLERY]
+    commands.append((MASKED, Path(MASKED.rpartition(" ")[2])))
+    for typed, out in commands:
         subprocess.run([sys.executable, "-m", *typed.split(), "-v"], cwd=ROOT, check=True)
         lines += [f"![{out.stem}]({out.name})", "", f"    {typed}", ""]
     (ROOT / "outputs" / "README.md").write_text("\n".join(lines).rstrip() + "\n")
+
+
+def masks() -> None:
+    """Of the pavilion: where the sky and the lake are, and where they are not; and a painted sky.
+
+    The sky is what is bright and hangs together with two places in it, its edge a little soft.
+    """
+    (FIGS / "masks").mkdir(exist_ok=True)
+    photo = Image.open(ROOT / "contents" / "summer-palace.jpg").convert("RGB")
+    red, green, blue = photo.split()
+    least = ImageChops.darker(ImageChops.darker(red, green), blue)
+    bright = least.filter(ImageFilter.MedianFilter(5)).point(lambda value: 255 * (value > 135))
+    sky = bright.filter(ImageFilter.MedianFilter(7))
+    for place in ((5, 5), (450, 250)):
+        ImageDraw.floodfill(sky, place, 128)
+    sky = sky.point(lambda value: 255 * (value == 128)).filter(ImageFilter.GaussianBlur(1.5))
+    sky.save(FIGS / "masks" / "sky.png")
+    ImageChops.invert(sky).save(FIGS / "masks" / "building.png")
+    painting = Image.open(ROOT / "styles" / "village-street-in-auvers.jpg").convert("RGBA")
+    upper = Image.new("RGBA", painting.size)  # what is transparent in a painting does not count
+    upper.paste(painting.crop((0, 0, painting.width, painting.height // 4)))
+    upper.save(FIGS / "masks" / "auvers-sky.png")
 
 
 def paint(photo: str, painting: str, **options: object) -> Image.Image:
@@ -66,15 +96,22 @@ def paint(photo: str, painting: str, **options: object) -> Image.Image:
 
 def strip(name: str, pictures: list[tuple[str, Image.Image]]) -> None:
     """Pictures side by side, each with a line of text below."""
-    width, height = pictures[0][1].size
+    sheet(name, [pictures])
+
+
+def sheet(name: str, rows: list[list[tuple[str, Image.Image]]]) -> None:
+    """Rows of pictures of one size, each with a line of text below."""
+    width, height = rows[0][0][1].size
     font = ImageFont.load_default(18)
-    sheet = Image.new("RGB", (len(pictures) * (width + 8) - 8, height + 32), "white")
-    draw = ImageDraw.Draw(sheet)
-    for place, (text, picture) in enumerate(pictures):
-        left = place * (width + 8)
-        sheet.paste(picture, (left, 0))
-        draw.text((left + width / 2, height + 16), text, "black", font, anchor="mm")
-    sheet.save(FIGS / f"{name}.jpg", quality=90)
+    columns = max(map(len, rows))
+    page = Image.new("RGB", (columns * (width + 8) - 8, len(rows) * (height + 32)), "white")
+    draw = ImageDraw.Draw(page)
+    for down, pictures in enumerate(rows):
+        for across, (text, picture) in enumerate(pictures):
+            left, top = across * (width + 8), down * (height + 32)
+            page.paste(picture, (left, top))
+            draw.text((left + width / 2, top + height + 16), text, "black", font, anchor="mm")
+    page.save(FIGS / f"{name}.jpg", quality=88)
 
 
 def style_weight() -> None:
@@ -95,6 +132,51 @@ def style_scale() -> None:
         for scale in (0.5, 1.0, 2.0)
     ]
     strip("style-scale", pictures)
+
+
+def control() -> None:
+    """One photo under all colour modes, masks, scales, starts and presets."""
+    masks()
+    pair = ("summer-palace", "village-street-in-auvers")
+    sky, building = (str(FIGS / "masks" / f"{name}.png") for name in ("sky", "building"))
+    rocket = str(ROOT / "contents" / "rocket.jpg")
+    photo = str(ROOT / "contents" / "summer-palace.jpg")
+
+    def small(**options: object) -> Image.Image:
+        return paint(*pair, size=288, **options)
+
+    both = stylize(
+        photo,
+        str(FIGS / "masks" / "auvers-sky.png"),
+        str(ROOT / "styles" / "great-wave.jpg"),
+        mask=[sky, building],
+        size=288,
+    ).image
+    sheet(
+        "control",
+        [
+            [(f"--color {kind}", small(color=kind)) for kind in ("style", "content", "match")],
+            [
+                ("--mask sky.png", small(mask=sky)),
+                ("--mask building.png", small(mask=building)),
+                ("two paintings, two masks", both),
+            ],
+            [(f"--style-scale {scale:g}", small(style_scale=scale)) for scale in (0.5, 1, 2)],
+            [
+                (f"--init {Path(init).name}", small(init=init, content_weight=0.1))
+                for init in ("noise", "content", "style", rocket)
+            ],
+            [(f"--preset {name}", small(preset=name)) for name in PRESETS],
+        ],
+    )
+
+
+def timelapse() -> None:
+    """The command's own film."""
+    typed = "contents/rocket.jpg styles/great-wave.jpg -s 192 -o figs/.film.png"
+    film = ["--timelapse", "figs/timelapse.webp"]
+    subprocess.run([sys.executable, "-m", "stylize", *typed.split(), *film], cwd=ROOT, check=True)
+    (FIGS / ".film.png").unlink()
 
 
 def pooling() -> None:
@@ -246,6 +328,8 @@ def illustration() -> None:
 FIGURES = {
     "gallery": gallery,
     "illustration": illustration,
+    "control": control,
+    "timelapse": timelapse,
     "style-weight": style_weight,
     "style-scale": style_scale,
     "scales": scales,

@@ -480,12 +480,15 @@ FEATURES: dict[str, tuple[dict[str, Any], Check]] = {
 }
 
 
-@pytest.mark.parametrize(("one", "other"), list(combinations(FEATURES, 2)))
+#: Two values of one option cannot go together.
+APART = ({"color content", "color match"}, {"init content", "init style"})
+PAIRS = [pair for pair in combinations(FEATURES, 2) if set(pair) not in APART]
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_in_pairs(
     one: str, other: str, stylizer: Stylizer, photo: str, painting: str, disc: str, half: str
 ) -> None:
-    if {one, other} in ({"color content", "color match"}, {"init content", "init style"}):
-        pytest.skip("two values of one option")
     changes = FEATURES[one][0] | FEATURES[other][0]
     content = {"DISC": disc}.get(changes.pop("content", ""), photo)
     if "mask" in changes:
@@ -513,3 +516,144 @@ def test_presets_are_options_and_differ_from_the_default(
     changes = {k: v for k, v in PRESETS[preset].items() if k not in Stylizer.FIXED}
     ours = stylizer(photo, painting, **{**changes, "iterations": 12})
     assert apart(tensor(ours), tensor(stylizer(photo, painting, iterations=12))) > 0.01
+
+
+# Every option
+
+Measure = Callable[[Stylizer, Result, str, str], float]
+
+
+def _likeness(stylizer: Stylizer, result: Result, photo: str, painting: str) -> float:
+    """To the photo: correlation of lightness."""
+    pair = torch.stack([x.mean(1).flatten() for x in (tensor(result), shown(photo, result))])
+    return torch.corrcoef(pair)[0, 1].item()
+
+
+def _style(stylizer: Stylizer, result: Result, photo: str, painting: str) -> float:
+    """To the painting: the nearer the Gram matrices, the higher."""
+    return -distance(stylizer, tensor(result), images.to_tensor(painting, (64, 64)))
+
+
+def _depth_of_style(stylizer: Stylizer, result: Result, photo: str, painting: str) -> float:
+    maps = [
+        stylizer.vgg(x, ["relu4_1"])["relu4_1"]
+        for x in (tensor(result), images.to_tensor(painting, (64, 64)))
+    ]
+    one, other = map(mean_gram, maps)
+    return -((one - other).norm() / other.norm()).item()
+
+
+def _smoothness(stylizer: Stylizer, result: Result, photo: str, painting: str) -> float:
+    x = tensor(result)
+    return -(x[..., 1:] - x[..., :-1]).abs().mean().item()
+
+
+def _descent(stylizer: Stylizer, result: Result, photo: str, painting: str) -> float:
+    return -result.losses[-1].total
+
+
+def _photos_chroma(stylizer: Stylizer, result: Result, photo: str, painting: str) -> float:
+    ours, theirs = (color.to_oklab(x)[:, 1:] for x in (tensor(result), shown(photo, result)))
+    return -apart(ours, theirs)
+
+
+def _coarse_grain(stylizer: Stylizer, result: Result, photo: str, painting: str) -> float:
+    x = tensor(result).mean(1)
+    x = x - x.mean()
+    return ((x[..., 4:] * x[..., :-4]).mean() / x.square().mean()).item()
+
+
+TEXTURE: dict[str, Any] = {"content_weight": 0, "iterations": 60, "size": 96}
+
+#: Of each option two values, of which the second has more of what is measured.
+PROMISES: dict[str, tuple[dict[str, Any], dict[str, Any], Measure]] = {
+    "size": ({"size": 48}, {"size": 80}, lambda s, r, *_: r.image.width),
+    "effort": (
+        {"effort": "draft", "iterations": "auto"},
+        {"effort": "best", "iterations": "auto"},
+        _descent,
+    ),
+    "iterations": ({"iterations": 8}, {"iterations": 40}, _descent),
+    "content_weight": ({"content_weight": 0.1}, {"content_weight": 10}, _likeness),
+    "style_weight": ({"style_weight": 0.1}, {"style_weight": 10}, _style),
+    "content_layers": (
+        {"content_layers": "relu4_2", "style_weight": 0},
+        {"content_layers": "relu1_1", "style_weight": 0},
+        _likeness,
+    ),
+    "style_layers": (
+        {"style_layers": "relu1_1", **TEXTURE},
+        {"style_layers": "relu1_1,relu2_1,relu3_1,relu4_1", **TEXTURE},
+        _depth_of_style,
+    ),
+    "blend": ({"blend": "0.1,0.9"}, {"blend": "0.9,0.1"}, _style),
+    "style_scale": ({"style_scale": 0.5, **TEXTURE}, {"style_scale": 2, **TEXTURE}, _coarse_grain),
+    "tv_weight": ({}, {"tv_weight": 3}, _smoothness),
+    # With weights of 1 and 1 the paper's sums leave nothing but the photo.
+    "objective": ({"objective": "balanced"}, {"objective": "paper"}, _likeness),
+    "network": (
+        {"network": "plain", "objective": "paper", "style_weight": 1000},
+        {"network": "normalized", "objective": "paper", "style_weight": 1000},
+        _likeness,
+    ),
+    # A maximum is more than an average: the same picture has more of every feature.
+    "pooling": (
+        {"pooling": "avg", "objective": "paper", "iterations": 1},
+        {"pooling": "max", "objective": "paper", "iterations": 1},
+        lambda s, r, *_: r.losses[0].style,
+    ),
+    "optimizer": ({"optimizer": "adam"}, {"optimizer": "lbfgs"}, _descent),
+    "color": ({"color": "style"}, {"color": "content"}, _photos_chroma),
+    "mask": ({}, {"mask": "HALF"}, _likeness),
+    "init": ({"init": "noise", "iterations": 6}, {"init": "content", "iterations": 6}, _likeness),
+    "scales": ({"scales": 1, **TEXTURE}, {"scales": 2, **TEXTURE}, _coarse_grain),
+    "seed": (
+        {"seed": 0, "iterations": 1},
+        {"seed": 1, "iterations": 1},
+        lambda s, r, *_: float(r.options.seed == 1 and r.pixels[0, 0, 0] != 0.5),
+    ),
+    "precision": (
+        {"precision": "float32"},
+        {"precision": "bfloat16"},
+        lambda s, r, *_: float(r.recipe is not None and r.recipe.precision == "bfloat16"),
+    ),
+}
+#: Those that do not change what is painted, but the file, or how it is made; each with its test.
+ELSEWHERE = {
+    "background": "test_alpha_profile_and_background",
+    "depth": "test_sixteen_bits_are_sixteen_bits",
+    "keep_exif": "test_the_photos_exif_only_where_asked_for",
+    "jpeg_quality": "test_quality",
+    "format": "test_stdin_and_stdout",
+    "existing": "test_existing",
+    "device": "test_devices",
+    "threads": "test_threads_are_put_back",
+    "weights": "test_an_unknown_convention_must_be_said",
+}
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_every_option_keeps_its_promise(
+    name: str, stylizer: Stylizer, photo: str, painting: str, half: str
+) -> None:
+    found = []
+    other = painting.replace("great-wave", "composition-viii")
+    less, more, measure = PROMISES[name]
+    for changes in (less, more):
+        changes = {k: half if v == "HALF" else v for k, v in changes.items()}
+        paintings = [painting, other] if name == "blend" else [painting]
+        painter = stylizer
+        if changes.keys() & set(Stylizer.FIXED):
+            painter = Stylizer(stylizer.options, **changes)
+        result = painter(photo, *paintings, **changes)
+        found.append(measure(stylizer, result, photo, painting))
+    assert found[1] > found[0] + 0.02 * abs(found[0]), found
+
+
+def test_every_option_has_such_a_test() -> None:
+    names = {field.name for field in fields(Options)}
+    assert PROMISES.keys() | ELSEWHERE.keys() == names
+    tests = Path(__file__).parent.glob("test_*.py")
+    written = "\n".join(path.read_text(encoding="utf-8") for path in tests)
+    for test in ELSEWHERE.values():
+        assert f"def {test}(" in written, test

@@ -259,6 +259,28 @@ def test_a_tiff_with_holes_is_refused(tmp_path: Path) -> None:
         images.load(path)
 
 
+def patched(kind: str, tag: int, *entry: int) -> bytes:
+    """One of `DEEP`, with another entry in place of a tag's: tag, type, count and value."""
+    data = DEEP[kind]
+    first, number = 10, struct.unpack("<H", data[8:10])[0]
+    (place,) = (
+        place
+        for place in range(first, first + 12 * number, 12)
+        if data[place : place + 2] == struct.pack("<H", tag)
+    )
+    return data[:place] + struct.pack("<HHII", *entry) + data[place + 12 :]
+
+
+def test_a_header_that_makes_no_sense_is_refused() -> None:
+    # A thousand widths, which times the height make a tuple that fills the memory.
+    for data, match in (
+        (patched("TIFF, JPEG XL", 256, 256, 3, 1000, 8), "its header is damaged"),
+        (patched("TIFF, JPEG XL", 282, 339, 3, 1, 6), "of a kind that"),  # complex, in 16 bits
+    ):
+        with pytest.raises(PictureError, match=match):
+            images.load(io.BytesIO(data))
+
+
 @pytest.mark.parametrize("kind", DEEP)
 @given(
     st.lists(
@@ -439,8 +461,9 @@ def test_grey_by_a_profile_for_grey_and_by_one_for_rgb(caplog: pytest.LogCapture
 
 def test_what_is_srgb_in_effect_stays_byte_for_byte() -> None:
     table = srgb_to_light(np.linspace(0, 1, 1024))
+    # A little off: by one level here and there.
     by_table = imagecodecs.cms_profile(
-        "rgb", whitepoint=D65, primaries=SRGB, transferfunction=table.astype(np.float32)
+        "rgb", whitepoint=D65, primaries=SRGB, transferfunction=(table**1.008).astype(np.float32)
     )
     deep = noise(50, 60, 3)
     shallow = (deep >> 8).astype(np.uint8)
@@ -473,8 +496,8 @@ def cmyk_profile() -> bytes:
     a2b += struct.pack(">9i", *(np.eye(3).ravel() * 65536).astype(int)) + struct.pack(">2H", 2, 2)
     a2b += 4 * ramps + numbers.astype(">u2").tobytes() + 3 * ramps
     text = b"desc" + bytes(4) + struct.pack(">I", 4) + b"ink\0" + bytes(78)
-    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)
-    parts = {b"desc": text, b"wtpt": white, b"A2B0": a2b}
+    paper = b"XYZ " + bytes(4) + struct.pack(">3i", 52000, 54000, 30000)  # dim and yellow
+    parts = {b"desc": text, b"wtpt": paper, b"A2B0": a2b}
     table, body = struct.pack(">I", len(parts)), b""
     for tag, data in parts.items():
         table += tag + struct.pack(">2I", 128 + 4 + 12 * len(parts) + len(body), len(data))
@@ -489,7 +512,7 @@ def test_inks_by_their_profile_and_without() -> None:
     printed = np.where(inks[..., None], INKS, 1).prod(axis=2)
     plain = (1 - inks[..., :3]) * (1 - inks[..., 3:])
     assert np.abs(printed - plain).max() > 0.4
-    shallow = Image.fromarray((inks * 255).astype(np.uint8), "CMYK")
+    shallow = Image.frombytes("CMYK", (16, 1), (inks * 255).astype(np.uint8).tobytes())
     deep = (inks * 65535).astype(np.uint16)
     for profile, expected in ((cmyk_profile(), printed), (None, plain)):
         for data, white in (
@@ -502,8 +525,19 @@ def test_inks_by_their_profile_and_without() -> None:
             assert np.abs(decoded.pixels / white - expected).max() <= 1.5 / 255
 
 
+def test_white_goes_to_white_and_black_to_black() -> None:
+    # The paper of `cmyk_profile` is yellow, and the black of this screen is grey.
+    light = np.linspace(0.03, 1, 1024, dtype=np.float32)
+    screen = imagecodecs.cms_profile("rgb", whitepoint=D65, primaries=SRGB, transferfunction=light)
+    levels = np.repeat(np.linspace(0, 65535, 30).astype(np.uint16), 3).reshape(5, 6, 3)
+    found = read(png(levels, iccp(screen))) / 65535
+    assert np.abs(found - srgb_curve(levels / 65535)).max() <= 1 / 255
+    assert found[0, 0].max() <= 0.1 / 255
+    assert (found[4, 5] == 1).all()
+
+
 def test_inks_without_a_profile_are_as_pillow_has_them() -> None:
-    inks = Image.fromarray((noise(50, 60, 4) >> 8).astype(np.uint8), "CMYK")
+    inks = Image.frombytes("CMYK", (60, 50), (noise(50, 60, 4) >> 8).astype(np.uint8).tobytes())
     assert np.array_equal(images.load(inks).pixels, np.asarray(inks.convert("RGB")))
 
 

@@ -22,12 +22,12 @@ def watch(
     monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     forecast = Forecast()
     done = 0
-    image: Any = None
+    nothing: Any = None
     for scale in scales:
         for _ in range(scale.iterations):
             done += 1
             clock.now += pace * scale.width * scale.height
-            forecast(Step(done, iterations, scale, scales, Losses(1, 1, 0, 0, 2), image))
+            forecast(Step(done, iterations, scale, scales, Losses(1, 1, 0, 0, 2), nothing, nothing))
     assert clock.now == pytest.approx(first + seconds)
 
 

@@ -9,10 +9,12 @@ import pytest
 
 from stylize import errors, images
 from stylize.cli import command
+from stylize.options import flag
+from stylize.presets import PRESETS, PURPOSES
 
 ROOT = Path(__file__).parent.parent
-BEGIN = "<!-- options: written by `python tests/test_readme.py` -->\n"
-END = "<!-- end of options -->\n"
+BEGIN = "<!-- {}: written by `python tests/test_readme.py` -->\n"
+END = "<!-- end of {} -->\n"
 
 
 def options_table() -> str:
@@ -31,17 +33,30 @@ def options_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def with_table(text: str) -> str:
-    before, rest = text.split(BEGIN)
-    return before + BEGIN + options_table() + END + rest.split(END)[1]
+def presets_table() -> str:
+    """Every preset, and the options that it stands for."""
+    rows = ["| preset | what for | stands for |", "|---|---|---|"]
+    for name, options in PRESETS.items():
+        shown = (f"{v:g}" if isinstance(v, float) else str(v) for v in options.values())
+        typed = " ".join(f"{flag(k)} {v}" for k, v in zip(options, shown, strict=True))
+        rows.append(f"| `{name}` | {PURPOSES[name]} | `{typed}` |")
+    return "\n".join(rows) + "\n"
+
+
+def with_tables(text: str) -> str:
+    for name, table in (("options", options_table()), ("presets", presets_table())):
+        before, rest = text.split(BEGIN.format(name))
+        text = before + BEGIN.format(name) + table + END.format(name)
+        text += rest.split(END.format(name))[1]
+    return text
 
 
 def readme() -> str:
     return (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_table_is_generated() -> None:
-    assert with_table(readme()) == readme(), "run python tests/test_readme.py"
+def test_tables_are_generated() -> None:
+    assert with_tables(readme()) == readme(), "run python tests/test_readme.py"
 
 
 def commands() -> list[str]:
@@ -58,14 +73,17 @@ def test_commands_are_found() -> None:
 
 
 @pytest.mark.parametrize("line", commands())
-def test_commands_are_valid(line: str) -> None:
-    """They parse, and what they name in contents/ and styles/ is there."""
+def test_commands_are_valid(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They parse, also with the configuration file shown, and the pictures they name are there."""
+    (config,) = re.findall(r"```toml\n(.*?)```", readme(), re.S)
+    monkeypatch.chdir(tmp_path)
+    Path("stylize.toml").write_text(config)
     args = shlex.split(line)[1:]
     context = command.make_context("stylize", list(args))
     given = {k: v for k, v in context.params.items() if v is not None and v != ()}
     assert {"content", "styles", "output"} <= given.keys()
     for word in args:
-        if word.startswith(("contents/", "styles/")):
+        if word.startswith(("contents/", "styles/", "figs/")):
             assert (ROOT / word).is_file(), word
 
 
@@ -118,4 +136,4 @@ def test_ci_runs_the_readmes_test_command() -> None:
 
 if __name__ == "__main__":
     path = ROOT / "README.md"
-    path.write_text(with_table(readme()), encoding="utf-8")
+    path.write_text(with_tables(readme()), encoding="utf-8")

@@ -217,17 +217,26 @@ def opaque(picture: Picture, background: str | None) -> Picture:
     return replace(picture, pixels=pixels)
 
 
+def cropped(picture: Picture, frame: tuple[int, int]) -> Picture:
+    """The middle of a picture, in the proportions of a frame (width, height)."""
+    width, height = picture.size
+    wide = max(1, min(width, round(height * frame[0] / frame[1])))
+    high = max(1, min(height, round(width * frame[1] / frame[0])))
+    left, top = (width - wide) // 2, (height - high) // 2
+    return replace(picture, pixels=picture.pixels[top : top + high, left : left + wide])
+
+
 def _filled(image: Image.Image) -> Image.Image:
     """Lay an RGBA picture over itself at half the size, filled in the same way.
 
-    Averages are of premultiplied colours, so that what is transparent does not count. Alpha is
-    raised, so that colours spread by a pixel at each size, further and further in the end.
+    Pillow weighs colours by alpha when it resizes, so that what is transparent does not count.
+    Alpha is raised, so that colours spread by a pixel at each size, further and further in the end.
     """
     if image.size == (1, 1):
         *color, alpha = image.getpixel((0, 0))  # type: ignore[misc]
         return Image.new("RGBA", (1, 1), (*color, 255) if alpha else (128, 128, 128, 255))
     half = ((image.width + 1) // 2, (image.height + 1) // 2)
-    coarse = image.convert("RGBa").resize(half, Image.Resampling.BOX).convert("RGBA")
+    coarse = image.resize(half, Image.Resampling.BOX)
     coarse.putalpha(coarse.getchannel("A").point(lambda alpha: min(255, 4 * alpha)))
     behind = _filled(coarse).resize(image.size, Image.Resampling.BILINEAR)
     return Image.alpha_composite(behind, image)

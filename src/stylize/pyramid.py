@@ -46,13 +46,6 @@ def resized(size: tuple[int, int], factor: float) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def filling(size: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int]:
-    """Width and height, in the proportions of `size`, that just cover `frame`."""
-    factor = max(frame[0] / size[0], frame[1] / size[1])
-    width, height = resized(size, factor)
-    return max(width, frame[0]), max(height, frame[1])
-
-
 def check_smallest(size: tuple[int, int], smallest: int, name: str) -> None:
     """See that a picture is large enough for the layers in use.
 

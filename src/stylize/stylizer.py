@@ -21,7 +21,7 @@ from .losses import Losses
 from .minimize import minimize
 from .normalized import normalized
 from .options import Options, flag
-from .pyramid import Scale, filling
+from .pyramid import Scale
 from .recipe import Recipe
 from .targets import objective
 from .vgg import Vgg19
@@ -295,14 +295,12 @@ class Stylizer:
         """
         if job.start is None:
             return enlarged(coarser, size) if coarser is not None else self._noise(job, size)
-        picture = self._cropped(job, job.start, size)
+        picture = self._shown(job, job.start, size)
         if coarser is None:
             return picture
         before = (coarser.shape[3], coarser.shape[2])
         return (
-            enlarged(coarser, size)
-            + picture
-            - enlarged(self._cropped(job, job.start, before), size)
+            enlarged(coarser, size) + picture - enlarged(self._shown(job, job.start, before), size)
         )
 
     def _noise(self, job: Job, size: tuple[int, int]) -> Tensor:
@@ -312,12 +310,11 @@ class Stylizer:
         noise = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
         return (0.5 + NOISE * noise).to(self.device)
 
-    def _cropped(self, job: Job, picture: Picture, size: tuple[int, int]) -> Tensor:
-        """The middle of a picture, in the proportions of a size (width, height), at that size."""
-        shown = filling(picture.size, size)
-        whole = images.to_tensor(picture, shown).to(self.device)
-        left, top = (shown[0] - size[0]) // 2, (shown[1] - size[1]) // 2
-        middle = whole[:, :, top : top + size[1], left : left + size[0]].contiguous()
-        if job.options.color == "match" and job.options.init == "style":
-            return color.match(middle, images.to_tensor(job.content, size).to(self.device))
-        return middle
+    def _shown(self, job: Job, picture: Picture, size: tuple[int, int]) -> Tensor:
+        """A start picture at a size (width, height), as the photo is shown if it is the photo."""
+        photo = images.to_tensor(job.content, size).to(self.device)
+        if picture is job.content:
+            return photo
+        start = images.to_tensor(images.cropped(picture, size), size).to(self.device)
+        matched = job.options.color == "match" and job.options.init == "style"
+        return color.match(start, photo) if matched else start
