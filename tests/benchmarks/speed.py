@@ -36,15 +36,16 @@ def ours(size: int, precision: str) -> Callable[[], object]:
     from stylize import Stylizer
     from stylize.job import Job
     from stylize.minimize import minimize
+    from stylize.targets import objective
 
     stylizer = Stylizer(size=size, scales=1, device="cpu", precision=precision)
     job = Job.prepare(stylizer.options, PHOTO, [PAINTING])
-    objective = stylizer.objective(job, job.size)
+    aim = objective(stylizer.vgg, job, job.size)
     start = stylizer.start(job, job.size)
 
     def evaluations() -> object:
         while True:  # begin again where a run ends by itself
-            yield from minimize(objective, start, 10**6, "lbfgs")
+            yield from minimize(aim, start, 10**6, "lbfgs")
 
     run = evaluations()
     return lambda: next(run)  # type: ignore[call-overload]
