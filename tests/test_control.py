@@ -182,6 +182,20 @@ def test_a_line_too_thin_for_deep_layers(
     assert apart(tensor(result)[:, :, :-2], shown(photo, result)[:, :, :-2]) < 1e-6
 
 
+def test_a_layer_that_does_not_see_a_region_has_no_say(
+    stylizer: Stylizer, photo: str, painting: str, tmp_path: Path
+) -> None:
+    """White in the last row alone, which poolings of an odd height leave out."""
+    mask = np.zeros((43, 64), np.uint8)
+    mask[42] = 255
+    Image.fromarray(mask).save(tmp_path / "row.png")
+    job = Job.prepare(stylizer.options.but(mask=tmp_path / "row.png"), photo, [painting])
+    aim = targets_module.objective(stylizer.vgg, job, job.size)
+    assert len(aim.style["relu1_1"]) == 1
+    assert aim.style["relu2_1"] == []
+    assert all(losses.isfinite().all() for losses in aim(stylizer.start(job, job.size))[0].values())
+
+
 def test_masks_of_the_wrong_kind_or_number(
     stylizer: Stylizer, photo: str, painting: str, half: str, tmp_path: Path
 ) -> None:

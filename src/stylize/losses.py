@@ -169,7 +169,7 @@ class Region:
     """A part of the picture, and the style that it should have; by default all of it.
 
     Attributes:
-        grams: the painting's `mean_gram` by layer, each N x N.
+        grams: the painting's `mean_gram` by layer, each N x N; of the layers that see the region.
         guides: where the region is, by layer: 1 x 1 x H_l x W_l in [0, 1].
         share: of the picture's area. What a region's loss counts for, so that each of its pixels
             is pulled as strongly as it would be if the region were the whole.
@@ -279,6 +279,8 @@ class Objective:
         for layer, weight in _layer_weights(style_layers).items():
             self.style[layer] = []
             for region in targets.regions:
+                if layer not in region.grams:
+                    continue
                 target = region.grams[layer]
                 nothing = style_loss(torch.zeros_like(target), target)
                 share = region.share * (STYLE_SHARE if balanced else 1.0)

@@ -298,10 +298,8 @@ class Stylizer:
         picture = self._shown(job, job.start, size)
         if coarser is None:
             return picture
-        before = (coarser.shape[3], coarser.shape[2])
-        return (
-            enlarged(coarser, size) + picture - enlarged(self._shown(job, job.start, before), size)
-        )
+        before = self._shown(job, job.start, (coarser.shape[3], coarser.shape[2]))
+        return enlarged(coarser - before, size) + picture
 
     def _noise(self, job: Job, size: tuple[int, int]) -> Tensor:
         # Drawn on the CPU, so that a seed means the same noise on every device.
@@ -311,10 +309,10 @@ class Stylizer:
         return (0.5 + NOISE * noise).to(self.device)
 
     def _shown(self, job: Job, picture: Picture, size: tuple[int, int]) -> Tensor:
-        """A start picture at a size (width, height), as the photo is shown if it is the photo."""
-        photo = images.to_tensor(job.content, size).to(self.device)
-        if picture is job.content:
-            return photo
-        start = images.to_tensor(images.cropped(picture, size), size).to(self.device)
-        matched = job.options.color == "match" and job.options.init == "style"
-        return color.match(start, photo) if matched else start
+        """A start picture at a size (width, height): as the photo is shown if it is the photo."""
+        photo = job.content
+        middle = picture if picture is photo else images.cropped(picture, size)
+        start = images.to_tensor(middle, size).to(self.device)
+        if job.options.color == "match" and job.options.init == "style":
+            return color.match(start, images.to_tensor(photo, size).to(self.device))
+        return start

@@ -58,7 +58,8 @@ def _regions(vgg: Vgg19, job: Job, photo: Tensor) -> list[Region]:
         guides = {layer: guide for layer, guide in guides.items() if guide.sum() > 0}
         if guides:
             grams = _style(vgg, job, painting, photo, mask)
-            regions.append(Region(grams, guides, guidance.share(mask)))
+            seen = {layer: grams[layer] for layer in guides}
+            regions.append(Region(seen, guides, guidance.share(mask)))
     return regions
 
 
