@@ -38,7 +38,7 @@ BELOW = {
     "guidance": "layers",
     "targets": "color guidance images job losses pyramid vgg",
     "finish": "color images job targets",
-    "stylizer": "color device errors finish images job losses minimize normalized options output"
+    "stylizer": "device errors finish images job losses minimize normalized options output"
     " pyramid recipe targets vgg weights",
     "progress": "stylizer",
     "film": "errors output stylizer",

@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 
 import stylize.run as run_module
 import stylize.stylizer as module
-from stylize import Options, console, errors, progress
+from stylize import Options, console, errors, film, progress
 from stylize.cli import command
 from stylize.job import Job
 from stylize.losses import Losses
@@ -196,9 +196,36 @@ def test_snapshots_and_timelapse(run: Any, tmp_path: Path, painter: type[Painter
     with Image.open("a-snapshots/000003.jpg") as image:
         assert image.size == (64, 43)
     assert '"complete": false' in run("--show-recipe", "a-snapshots/000003.jpg").stdout
-    with Image.open("b.gif") as film:
-        assert film.size == (64, 43)
-        assert getattr(film, "n_frames", 1) == 7
+    with Image.open("b.gif") as shown:
+        assert shown.size == (64, 43)
+        assert getattr(shown, "n_frames", 1) == 7
+
+
+@pytest.mark.parametrize("fault", ["film", "snapshots"])
+def test_a_fault_of_the_film_does_not_cost_the_picture(
+    fault: str, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise errors.OutputError("x.gif: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(film.Timelapse if fault == "film" else film.Snapshots, "__call__", fail)
+    args = ["-o", "a.png", "--timelapse", "b.gif", "--snapshot-every", "2"]
+    result = run("PHOTO", "PAINTING", *args)
+    assert result.exit_code == 4
+    assert result.stderr.count("the picture goes on without") == 1
+    assert "the picture itself is done" in result.stderr
+    assert Image.open("a.png").getpixel((0, 0)) == GREEN
+    assert not Path("b.gif").exists()
+
+
+def test_snapshots_are_not_written_through_a_link(run: Any, tmp_path: Path, photo: str) -> None:
+    (tmp_path / "in.jpg").write_bytes(Path(photo).read_bytes())
+    (tmp_path / "a-snapshots").mkdir()
+    (tmp_path / "a-snapshots" / "000002.png").symlink_to("../in.jpg")
+    result = run("in.jpg", "PAINTING", "-o", "a.png", "--snapshot-every", "2")
+    assert result.exit_code == 2
+    assert "leads to an input" in result.stderr
+    assert Path("in.jpg").read_bytes() == Path(photo).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def test_the_layout() -> None:
 
 
 WEIGHTS = st.floats(min_value=1e-9, max_value=1e9)
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 MIXED = st.one_of(
     st.fixed_dictionaries({"blend": st.one_of(st.none(), st.lists(WEIGHTS, min_size=1))}),
     st.fixed_dictionaries({"mask": st.lists(TEXT).map(tuple)}),

@@ -85,6 +85,10 @@ def test_options_survive_being_written_and_read(weight: float, seed: int) -> Non
         ("mask", 3),
         ("background", "nocolor"),
         ("background", 3),
+        ("background", "rgb(300,300,0)"),
+        ("background", "hsl(0,500%,50%)"),
+        ("mask", "a\0.png"),
+        ("style_weight", True),
         ("depth", 12),
         ("depth", True),
         ("keep_exif", "perhaps"),
@@ -97,6 +101,11 @@ def test_options_survive_being_written_and_read(weight: float, seed: int) -> Non
 def test_wrong_values_name_the_option(name: str, value: Any) -> None:
     with pytest.raises(OptionError, match=flag(name)):
         Options(**{name: value})
+
+
+def test_a_number_that_cannot_even_be_written() -> None:
+    with pytest.raises(OptionError, match="--seed: this int will not do"):
+        Options(seed=1 << 20000)
 
 
 def test_every_option_has_a_wrong_value_above() -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import fields, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -60,17 +61,15 @@ def test_it_is_in_the_file_and_can_be_read(
 
 
 @pytest.mark.parametrize(("suffix", "depth"), SUFFIXES)
-def test_files_are_the_same_bytes_at_any_time(
-    suffix: str, depth: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_are_the_same_bytes_at_any_time(suffix: str, depth: int) -> None:
     options = Options(depth=depth)
     held = Recipe.of(options, **FACTS)
     name = output.format_of(f"a{suffix}")
     once = encode(painted(held), name, options)
-    profile = output._srgb()
-    monkeypatch.setattr("time.time", lambda: 2e9)
     assert encode(painted(held), name, options) == once
-    assert profile[24:36] == bytes(12), "the date in the profile"
+    year = datetime.now(timezone.utc).strftime("%Y")
+    assert output._srgb()[24:36] == bytes(12), "the date in the profile"
+    assert year.encode() not in once.replace(output._srgb(), b"")
 
 
 def test_every_option_that_pixels_depend_on_is_in_it() -> None:
@@ -102,6 +101,9 @@ def test_files_must_be_named_again() -> None:
     with pytest.raises(OptionError, match="2 masks; give --mask again"):
         masked.check(Options())
     masked.check(Options(mask=["a", "b"]))
+    made(init="a.png").check(Options(init="noise"), typed=["init"])
+    assert masked.given().keys() & {"mask"} == set()
+    assert made().given()["mask"] == ()
     with pytest.raises(OptionError, match="file as --weights"):
         made(weights="a.pth:caffe").check(Options(weights="torchvision"))
 
@@ -147,6 +149,44 @@ def test_xmp_as_other_programs_rewrite_it(tmp_path: Path) -> None:
     )
     (tmp_path / "a.jpg").write_bytes(stored(format="JPEG", xmp=packet.encode()).getvalue())
     assert recipe.read(tmp_path / "a.jpg") == held
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"options": {"preset": "paper"}},
+        {"options": {"mask": ["/etc/passwd"]}},
+        {"options": {"keep_exif": True}},
+        {"options": {"init": "/etc/passwd"}},
+        {"options": {"weights": "a.pth"}},
+        {"options": {"seed": [1]}},
+        {"options": {"of_the_future": 1}},
+        {"digests": {"content": "a", "styles": ["b"], "weights": "c", "masks": 5}},
+        {"digests": {"content": "a", "styles": ["b"], "weights": "c", "init": 5}},
+        {"digests": {"content": "a", "styles": ["b"], "weights": "c", "more": "d"}},
+        {"digests": {"masks": "abc"}},
+        {"digests": {"content": ["a"]}},
+        {"digests": []},
+        {"torch": 2},
+    ],
+)
+def test_a_recipe_of_a_stranger_sets_nothing_that_it_may_not(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    text = PngImagePlugin.PngInfo()
+    held = json.loads(made().text())
+    text.add_text(recipe.KEY, json.dumps({**held, **changes}))
+    (tmp_path / "a.png").write_bytes(stored(format="PNG", pnginfo=text).getvalue())
+    with pytest.raises(PictureError, match=r"a\.png: its recipe"):
+        recipe.show(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("encoding", ["foo", "utf-7", "idna", "gb2312"])
+def test_xmp_in_an_odd_encoding_is_no_recipe(encoding: str, tmp_path: Path) -> None:
+    packet = f'<?xml version="1.0" encoding="{encoding}"?><a/>'.encode()
+    (tmp_path / "a.jpg").write_bytes(stored(format="JPEG", xmp=packet).getvalue())
+    with pytest.raises(PictureError, match="carries no recipe"):
+        recipe.read(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ Check = Callable[[Any, str], Any]
 def number(low: float, high: float) -> Check:
     def check(value: Any, option: str) -> float:
         try:
-            given = float(value)
+            given = float("no" if isinstance(value, bool) else value)
         except (TypeError, ValueError, OverflowError):
             raise OptionError(f"{option}: {value!r} is not a number") from None
         if not (isfinite(given) and low <= given <= high):
@@ -111,12 +111,14 @@ def boolean(value: Any, option: str) -> bool:
 def color(value: Any, option: str) -> str:
     """A colour as #rrggbb."""
     try:
-        red, green, blue = ImageColor.getrgb(value)[:3]
+        levels: tuple[int, ...] = ImageColor.getrgb(value)[:3]
     except (ValueError, AttributeError, TypeError):
+        levels = (-1,)
+    if not all(0 <= level <= 255 for level in levels):
         raise OptionError(
             f"{option}: {value!r} is no colour; give a name or #rrggbb, as in black or #ff8000"
-        ) from None
-    return f"#{red:02x}{green:02x}{blue:02x}"
+        )
+    return "#" + bytes(levels).hex()
 
 
 def paths(value: Any, option: str) -> tuple[str, ...]:
@@ -128,6 +130,6 @@ def paths(value: Any, option: str) -> tuple[str, ...]:
 
 def path(value: Any, option: str) -> str:
     path = os.fspath(value)
-    if not isinstance(path, str) or not path:
+    if not isinstance(path, str) or not path or "\0" in path:
         raise OptionError(f"{option}: {value!r} will not do; give a word or a path")
     return path

@@ -195,6 +195,9 @@ def command(
         _require(context, "content", "styles", "output")
     held = recipe_file.read(recipe) if recipe else None
     options, origins = parameters.options_given(context, held.given() if held else {})
+    if held:
+        typed = [name for name, origin in origins.items() if origin == config.COMMAND_LINE]
+        held.check(options, typed)
     with console.notes(quiet, verbose):
         for warning in config.unknown(os.environ, settable(context.command)):
             log.warning("%s", warning)

@@ -64,10 +64,12 @@ def read(path: str, names: Collection[str]) -> dict[str, Any]:
             raise OptionError(f"{path}: {flag(name)}: is set twice")
         if name in known:
             found[name] = _checked(name, Given(value, path))
-        elif isinstance(value, (str, int, float)):
+        elif isinstance(value, (str, bool, float)) or (isinstance(value, int) and value < 10**18):
             found[name] = str(value)
+            if "\0" in found[name]:
+                raise OptionError(f"{path}: {flag(name)}: has a NUL in it")
         else:
-            raise OptionError(f"{path}: {flag(name)}: takes one value, not several")
+            raise OptionError(f"{path}: {flag(name)}: takes one value, a text or a number")
     return found
 
 

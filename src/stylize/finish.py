@@ -39,7 +39,7 @@ def finished(image: Tensor, job: Job) -> "NDArray[Any]":
             image = color.with_chroma(image, photo)
         if job.masks:
             # Where no mask covers, the photo shows.
-            image = torch.lerp(photo, image, targets.masks(job, job.size).sum(0))
+            image = torch.lerp(photo, image, targets.masks(job, job.size).sum(0).clamp(max=1))
     pixels = image[0].permute(1, 2, 0)
     alpha = images.alpha(job.content, job.size)
     if alpha is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import images, pyramid
-from .errors import OptionError
+from .errors import OptionError, PictureError
 from .images import Picture, Source
 from .layers import parse_layers, smallest_side
 from .options import STARTS, Options, flag
@@ -58,13 +58,17 @@ class Job:
 
         Raises:
             OptionError: no style, several without `blend` or masks, or not as many masks.
-            PictureError: one cannot be read, is too small for the layers in use, or is no mask.
+            PictureError: one cannot be read, is too small for the layers in use, is no mask, or is
+                a painting of which nothing is seen.
         """
         if not styles:
             raise OptionError("give at least one style picture")
         shares = options.shares(len(styles))
         photo = images.load(content, "content picture")
         paintings = [images.load(style, "style picture") for style in styles]
+        for painting in paintings:
+            if painting.transparent and painting.pixels[..., 3].max() < 8 * (painting.white // 255):
+                raise PictureError(f"{painting.name}: is transparent all over; nothing to see")
         masks = [images.load(path) for path in options.mask]
         maps = [images.mask(mask) for mask in masks]
         content_layers = parse_layers(options.content_layers, flag("content_layers"))

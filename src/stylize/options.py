@@ -249,7 +249,7 @@ class Options:
             except OptionError:
                 raise
             except Exception as error:  # arrays, None, bytes: whatever a program may hand over
-                raise OptionError(f"{spelled}: {given!r} will not do") from error
+                raise OptionError(f"{spelled}: {_cut(given)} will not do") from error
             object.__setattr__(self, option.name, value)
         if self.content_weight == self.style_weight == 0:
             raise OptionError("--content-weight and --style-weight are both 0: nothing to paint")
@@ -323,3 +323,12 @@ def weights_path(source: str) -> tuple[str, str]:
 def flag(name: str) -> str:
     """An option's name as it is typed: `content_weight` is `--content-weight`."""
     return "--" + name.replace("_", "-")
+
+
+def _cut(value: Any) -> str:
+    """A value as messages show it, whatever it is."""
+    try:
+        shown = repr(value)
+    except Exception:  # a number of more digits than Python writes
+        return f"this {type(value).__name__}"
+    return shown if len(shown) <= 80 else f"{shown[:80]}..."

@@ -87,6 +87,8 @@ def check_format(format: str, size: tuple[int, int] = (1, 1), depth: int = 8) ->
         OptionError: 16 bits in another format than TIFF.
         OutputError: it cannot.
     """
+    if format not in FORMATS:
+        raise OutputError(f"no format {format!r}; give one of {' '.join(FORMATS)}")
     if format in ("webp", "avif") and not features.check(format):
         raise OutputError(f"this Pillow was built without {format}; use .png or .jpg")
     if depth == 16 and format != "tiff":

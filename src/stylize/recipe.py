@@ -6,7 +6,8 @@ PNG's text chunk `stylize`, and in the XMP of all other formats. No torch.
 
 import json
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from typing import Any
@@ -83,20 +84,23 @@ class Recipe:
         return (_XMP % quoteattr(self.text())).encode()
 
     def given(self) -> dict[str, Any]:
-        """The options that can be taken as they are: all but files."""
-        return {name: value for name, value in self.options.items() if value != FILE}
+        """The options that can be taken as they are: all but files, and no masks if it has none."""
+        taken = {name: value for name, value in self.options.items() if value != FILE}
+        return taken if "masks" in self.digests else {**taken, "mask": ()}
 
-    def check(self, options: Options) -> None:
+    def check(self, options: Options, typed: Collection[str] = ()) -> None:
         """See that files which the recipe knows only by their digest have been named.
 
         Args:
             options: with which it is to be painted again.
+            typed: names of those that were given on purpose, and may be anything.
 
         Raises:
             OptionError: one was not; the message says which.
         """
         for name, words in _WORDS.items():
-            if self.options.get(name) == FILE and getattr(options, name) in words:
+            known = self.options.get(name) == FILE and name not in typed
+            if known and getattr(options, name) in words:
                 digest = self.digests.get(name, "")
                 raise OptionError(
                     f"--recipe: was painted with a file as {flag(name)}; name it again"
@@ -135,12 +139,40 @@ def read(path: str | os.PathLike[str]) -> Recipe:
         held = json.loads(text)
         options, digests = held["options"], held["digests"]
         words = {key: held[key] for key in ("stylize", "torch", "device", "precision")}
-        sound = isinstance(options, dict) and isinstance(digests, dict)
-        if not (sound and all(isinstance(word, str) for word in words.values())):
+        if not (all(isinstance(word, str) for word in words.values()) and _sound(digests)):
             raise ValueError("not as stylize writes it")
+        _check_names(options, name, words["stylize"])
         return Recipe(**words, complete=bool(held["complete"]), options=options, digests=digests)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PictureError(f"{name}: its recipe is damaged ({error})") from error
+
+
+def _sound(digests: Any) -> bool:
+    """Whether digests are as `Recipe` says: a picture may have been made by anybody."""
+    lists = {"styles", "masks"}
+    known = {"content", "styles", "weights", "masks", "init"}
+    return digests.keys() <= known and all(
+        isinstance(value, list) == (key in lists)
+        and all(isinstance(word, str) for word in (value if key in lists else [value]))
+        for key, value in digests.items()
+    )
+
+
+def _check_names(options: dict[str, Any], name: str, made: str) -> None:
+    """See that there are options that a recipe may set, and plain values, no paths.
+
+    Raises:
+        PictureError: there are others, as a newer version or a stranger may write.
+    """
+    known = {field.name for field in fields(Options)} - _LEFT_OUT
+    plain = (str, int, float, bool, type(None))
+    for option, value in options.items():
+        path = option in _WORDS and value not in (*_WORDS[option], FILE)
+        if option not in known or not isinstance(value, plain) or path:
+            raise PictureError(
+                f"{name}: its recipe, by stylize {made}, has an option that is not known here:"
+                f" {option!r}"
+            )
 
 
 def show(path: str | os.PathLike[str]) -> str:
@@ -154,8 +186,10 @@ def show(path: str | os.PathLike[str]) -> str:
 
 def _text(name: str) -> str:
     try:
-        with Image.open(name) as image:
-            plain, xmp = image.info.get(KEY), image.info.get("xmp")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of many pixels: they are not read
+            with Image.open(name) as image:
+                plain, xmp = image.info.get(KEY), image.info.get("xmp")
     except UnidentifiedImageError as error:
         raise PictureError(f"{name}: not a picture that can be read here") from error
     except Exception as error:  # Pillow's readers fail in a dozen ways on damaged files
@@ -178,6 +212,6 @@ def _in_xmp(packet: object) -> str | None:
                 return element.text
             if held := element.get(f"{{{_SPACE}}}recipe"):
                 return held
-    except ElementTree.ParseError:
+    except (ElementTree.ParseError, LookupError, ValueError):  # or an encoding that nobody knows
         pass
     return None

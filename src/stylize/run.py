@@ -77,8 +77,6 @@ def run(request: Request) -> int:
     target, options = request.output, request.options
     options.shares(len(request.styles))  # several STYLEs without --blend, before all else
     _check_paths(request)
-    if request.recipe:
-        request.recipe.check(options)
     there = target != "-" and os.path.lexists(target) and not os.path.isdir(target)
     if there and options.existing == "fail":
         raise OutputError(f"{target}: is there already (--existing fail)")
@@ -104,19 +102,22 @@ def run(request: Request) -> int:
             if request.recipe:
                 for departure in request.recipe.departures(painter.recipe(job)):
                     log.warning("--recipe: %s", departure)
-            watchers: list[Callable[[Step], object]] = [bar, Forecast()]
+            extras: list[_Extra] = []
             if request.snapshot_every:
                 recipe = painter.recipe(job, complete=False)
-                watchers.append(_snapshots(request, format, recipe, job.content.exif))
+                extras.append(_Extra(_snapshots(request, recipe, job.content.exif)))
             if film:
-                watchers.append(film)
-            watchers.append(stop)
+                extras.append(_Extra(film))
+            watchers: list[Callable[[Step], object]] = [bar, Forecast(), *extras, stop]
             # All of them see every step.
             result = painter.paint(job, lambda step: any([watch(step) for watch in watchers]))
         if target == "-":
             console.write_stdout(result.encode(format))
         else:
             result.save(target)
+        for extra in extras:
+            if extra.fault:
+                raise OutputError(f"{extra.fault}; the picture itself is done") from extra.fault
     name = "standard output" if target == "-" else target
     log.info("%s: %d x %d pixels in %.1f s", name, *job.size, result.seconds)
     if result.complete:
@@ -125,7 +126,23 @@ def run(request: Request) -> int:
     return INTERRUPTED
 
 
-def _snapshots(request: Request, format: str, recipe: Recipe, exif: bytes) -> Snapshots:
+class _Extra:
+    """A watcher whose fault costs itself, and not the picture."""
+
+    def __init__(self, watch: Callable[["Step"], object]) -> None:
+        self.watch = watch
+        self.fault: Exception | None = None
+
+    def __call__(self, step: "Step") -> None:
+        if self.fault is None:
+            try:
+                self.watch(step)
+            except Exception as error:
+                self.fault = error
+                log.warning("%s; the picture goes on without", error)
+
+
+def _snapshots(request: Request, recipe: Recipe, exif: bytes) -> Snapshots:
     def save(pixels: "NDArray[Any]", path: Path) -> None:
         output.save(pixels, path, request.options, recipe, exif)
 
@@ -177,6 +194,10 @@ def _check_paths(request: Request) -> None:
         folders = [os.path.dirname(os.path.realpath(path)) for path in (*inputs, *written.values())]
         if os.path.realpath(request.snapshots) in folders:
             raise OptionError(f"--snapshot-every: other files lie in {request.snapshots}")
+        with contextlib.suppress(OSError):  # there is no such folder yet
+            for entry in os.scandir(request.snapshots):
+                if any(_same_file(entry.path, other) for other in inputs):
+                    raise OptionError(f"--snapshot-every: {entry.path} leads to an input")
 
 
 def _same_place(one: str, other: str) -> bool:

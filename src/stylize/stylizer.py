@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from . import color, device, images, output, weights
+from . import device, images, output, weights
 from .errors import OptionError
 from .finish import enlarged, finished
 from .images import Picture, Source
@@ -23,7 +23,7 @@ from .normalized import normalized
 from .options import Options, flag
 from .pyramid import Scale
 from .recipe import Recipe
-from .targets import objective
+from .targets import matched, objective
 from .vgg import Vgg19
 
 if TYPE_CHECKING:
@@ -314,5 +314,5 @@ class Stylizer:
         middle = picture if picture is photo else images.cropped(picture, size)
         start = images.to_tensor(middle, size).to(self.device)
         if job.options.color == "match" and job.options.init == "style":
-            return color.match(start, images.to_tensor(photo, size).to(self.device))
+            return matched(job, start, None)
         return start

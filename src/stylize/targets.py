@@ -10,8 +10,8 @@ from .losses import Objective, Region, Targets, gram_and_weight
 from .vgg import Vgg19
 
 #: Side, in pixels, of the tiles in which a large painting is shown to the network, and what is
-#: shown around each, half of which is as far as relu5_4 sees. Both are multiples of 16, so that
-#: the poolings of all tiles fall on one grid.
+#: shown around each: relu5_4 sees 126 pixels to each side. Both are multiples of 16, so that the
+#: poolings of all tiles fall on one grid.
 TILE, AROUND = 1024, 128
 
 
@@ -76,11 +76,37 @@ def _style(
     size = (photo.shape[3], photo.shape[2])
     shown = pyramid.style_size(painting.size, size, job.options.style_scale, job.smallest)
     image = images.to_tensor(painting, shown).to(vgg.device)
-    alpha = images.alpha(painting, shown)
-    visible = None if alpha is None else torch.from_numpy(alpha)[None, None].to(vgg.device)
+    visible = _alpha(painting, shown, image)
     if job.options.color == "match":
-        image = color.match(image, photo, mask, visible)
+        image = matched(job, image, visible, mask)
     return mean_grams(vgg, image, list(job.style_layers), visible)
+
+
+def matched(
+    job: Job, painting: Tensor, visible: Tensor | None, mask: Tensor | None = None
+) -> Tensor:
+    """A painting in the colours that the photo has, where it is seen and the mask is white.
+
+    Args:
+        job: whose photo it is.
+        painting: 1 x 3 x H x W.
+        visible: of the painting, 1 x 1 x H x W; None for all of it.
+        mask: 1 x 1 x H x W, at the size of any scale; None for everywhere.
+    """
+    size = job.size if mask is None else (mask.shape[3], mask.shape[2])
+    photo = images.to_tensor(job.content, size).to(painting.device)
+    where = _alpha(job.content, size, photo)
+    if mask is not None:
+        where = mask if where is None or not (where * mask).sum() else where * mask
+    return color.match(painting, photo, where, visible)
+
+
+def _alpha(picture: Picture, size: tuple[int, int], like: Tensor) -> Tensor | None:
+    """How much of a picture is seen, 1 x 1 x H x W; None for all of it."""
+    alpha = images.alpha(picture, size)
+    if alpha is None or not alpha.any():
+        return None
+    return torch.from_numpy(alpha)[None, None].to(like)
 
 
 def mean_grams(
@@ -102,6 +128,8 @@ def mean_grams(
     """
     height, width = image.shape[2:]
     guides = guidance.guides(visible, layers) if visible is not None else {}
+    # What a layer cannot see, at the edge of an odd size, it takes as it is filled.
+    guides = {layer: guide for layer, guide in guides.items() if guide.sum() > 0}
     found: dict[str, tuple[Tensor, Tensor]] = {}
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
@@ -116,7 +144,7 @@ def mean_grams(
                 core = maps[:, :, rows, columns]
                 y, x = top // stride, left // stride
                 bottom, right = y + core.shape[2], x + core.shape[3]
-                guide = guides[layer][:, :, y:bottom, x:right] if guides else None
+                guide = guides[layer][:, :, y:bottom, x:right] if layer in guides else None
                 gram, weight = gram_and_weight(core, guide)
                 total, count = found.get(layer, (0, 0))
                 found[layer] = total + gram, count + weight
