@@ -143,7 +143,7 @@ def read(path: str | os.PathLike[str]) -> Recipe:
             raise ValueError("not as stylize writes it")
         _check_names(options, name, words["stylize"])
         return Recipe(**words, complete=bool(held["complete"]), options=options, digests=digests)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PictureError(f"{name}: its recipe is damaged ({error})") from error
 
 
@@ -151,10 +151,14 @@ def _sound(digests: Any) -> bool:
     """Whether digests are as `Recipe` says: a picture may have been made by anybody."""
     lists = {"styles", "masks"}
     known = {"content", "styles", "weights", "masks", "init"}
-    return digests.keys() <= known and all(
-        isinstance(value, list) == (key in lists)
-        and all(isinstance(word, str) for word in (value if key in lists else [value]))
-        for key, value in digests.items()
+    return (
+        isinstance(digests, dict)
+        and digests.keys() <= known
+        and all(
+            isinstance(value, list) == (key in lists)
+            and all(isinstance(word, str) for word in (value if key in lists else [value]))
+            for key, value in digests.items()
+        )
     )
 
 
