@@ -239,8 +239,9 @@ def test_a_painting_cut_down_to_less_than_a_layer_sees(
         assert np.isfinite(result.pixels).all()
         assert result.losses[-1].total < result.losses[0].total
     cut[..., 3] = 3
-    with pytest.raises(PictureError, match="is transparent all over"):
-        stylizer(photo, cut)
+    for pair in ((photo, cut), (cut, painting)):
+        with pytest.raises(PictureError, match="is transparent all over"):
+            stylizer(*pair)
 
 
 def test_colours_are_matched_to_what_is_seen_of_the_photo(

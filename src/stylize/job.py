@@ -59,16 +59,16 @@ class Job:
         Raises:
             OptionError: no style, several without `blend` or masks, or not as many masks.
             PictureError: one cannot be read, is too small for the layers in use, is no mask, or is
-                a painting of which nothing is seen.
+                transparent all over.
         """
         if not styles:
             raise OptionError("give at least one style picture")
         shares = options.shares(len(styles))
         photo = images.load(content, "content picture")
         paintings = [images.load(style, "style picture") for style in styles]
-        for painting in paintings:
-            if painting.transparent and painting.pixels[..., 3].max() < 8 * (painting.white // 255):
-                raise PictureError(f"{painting.name}: is transparent all over; nothing to see")
+        for picture in (photo, *paintings):
+            if picture.transparent and picture.pixels[..., 3].max() < 8 * (picture.white // 255):
+                raise PictureError(f"{picture.name}: is transparent all over; nothing to see")
         masks = [images.load(path) for path in options.mask]
         maps = [images.mask(mask) for mask in masks]
         content_layers = parse_layers(options.content_layers, flag("content_layers"))
