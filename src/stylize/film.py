@@ -150,10 +150,7 @@ class Timelapse:
             self._show(step)
 
     def _show(self, step: "Step") -> None:
-        image = output.to_image(step.picture())
-        if image.mode == "RGBA":
-            canvas = Image.new("RGBA", image.size, self.background)
-            image = Image.alpha_composite(canvas, image).convert("RGB")
+        image = output.laid_over(output.to_image(step.picture()), self.background)
         if self.reel is None:
             self.size = _size(image.size, self.suffix)
             video = self.suffix == ".mp4"

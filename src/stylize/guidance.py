@@ -36,7 +36,8 @@ def guides(region: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         layers: names out of `LAYERS`.
 
     Returns:
-        1 x 1 x H_l x W_l in [0, 1] by layer, none of which is 0 everywhere unless the region is.
+        1 x 1 x H_l x W_l in [0, 1] by layer, none of them 0 everywhere: a layer that does not see
+        the region, which may lie in an odd last row that poolings leave out, is not among them.
     """
     wanted = set(layers)
     maps: dict[str, Tensor] = {}
@@ -44,7 +45,7 @@ def guides(region: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         if block > 1:
             region = avg_pool2d(region, 2)
         here = wanted & {name for name in LAYERS if name.startswith(f"relu{block}_")}
-        if here:
+        if here and region.any():
             inside = -max_pool2d(-region, 3, stride=1, padding=1)
             thin = inside.sum() < (1 - MOST_LOST) * region.sum()
             maps |= dict.fromkeys(here, region if thin else inside)

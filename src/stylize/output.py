@@ -54,8 +54,8 @@ def check_output(
     writable(path)
 
 
-def writable(path: str | os.PathLike[str]) -> Path:
-    """Where a file of any kind goes, through links; found out without leaving a trace.
+def writable(path: str | os.PathLike[str]) -> None:
+    """Find out, without leaving a trace, whether a file of any kind can be written at `path`.
 
     Raises:
         OutputError: missing parent folder, a folder by that name, or no permission.
@@ -72,7 +72,7 @@ def writable(path: str | os.PathLike[str]) -> Path:
         if target.exists() and not os.access(target, os.W_OK):
             raise OutputError(f"{name}: is there already, and write-protected")
         with aside(target):
-            return target
+            pass
 
 
 def check_format(format: str, size: tuple[int, int] = (1, 1), depth: int = 8) -> None:
@@ -127,9 +127,8 @@ def encode(
         if options.depth == 16:
             return _tiff_16(pixels, xmp.get("xmp"))
         image = to_image(pixels)
-        if format == "jpeg" and image.mode == "RGBA":
-            ground = Image.new("RGBA", image.size, options.background)
-            image = Image.alpha_composite(ground, image).convert("RGB")
+        if format == "jpeg":
+            image = laid_over(image, options.background)
         text = PngImagePlugin.PngInfo()
         if recipe:
             text.add_text(KEY, recipe.text())
@@ -194,6 +193,14 @@ def to_image(pixels: "NDArray[Any]") -> Image.Image:
     import numpy as np
 
     return Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
+
+
+def laid_over(image: Image.Image, background: Any) -> Image.Image:
+    """A picture of mode RGB or RGBA without transparency, over a colour as Pillow takes it."""
+    if image.mode == "RGB":
+        return image
+    ground = Image.new("RGBA", image.size, background)
+    return Image.alpha_composite(ground, image).convert("RGB")
 
 
 def _tiff_16(pixels: "NDArray[Any]", xmp: bytes | None) -> bytes:

@@ -314,5 +314,5 @@ class Stylizer:
         middle = picture if picture is photo else images.cropped(picture, size)
         start = images.to_tensor(middle, size).to(self.device)
         if job.options.color == "match" and job.options.init == "style":
-            return matched(job, start, None)
+            return matched(job, start, images.to_tensor(photo, size).to(self.device))
         return start

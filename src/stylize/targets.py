@@ -54,9 +54,7 @@ def _regions(vgg: Vgg19, job: Job, photo: Tensor) -> list[Region]:
     for painting, mask in zip(job.paintings, masks(job, size).to(vgg.device), strict=True):
         mask = mask[None]
         guides = guidance.guides(mask, job.style_layers)
-        # A region can be too small to be seen at a coarse size, or by a deep layer.
-        guides = {layer: guide for layer, guide in guides.items() if guide.sum() > 0}
-        if guides:
+        if guides:  # else it is too small to be seen at this size
             grams = _style(vgg, job, painting, photo, mask)
             seen = {layer: grams[layer] for layer in guides}
             regions.append(Region(seen, guides, guidance.share(mask)))
@@ -78,24 +76,27 @@ def _style(
     image = images.to_tensor(painting, shown).to(vgg.device)
     visible = _alpha(painting, shown, image)
     if job.options.color == "match":
-        image = matched(job, image, visible, mask)
+        image = matched(job, image, photo, visible, mask)
     return mean_grams(vgg, image, list(job.style_layers), visible)
 
 
 def matched(
-    job: Job, painting: Tensor, visible: Tensor | None, mask: Tensor | None = None
+    job: Job,
+    painting: Tensor,
+    photo: Tensor,
+    visible: Tensor | None = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """A painting in the colours that the photo has, where it is seen and the mask is white.
 
     Args:
         job: whose photo it is.
         painting: 1 x 3 x H x W.
+        photo: 1 x 3 x H x W, at the size of any scale.
         visible: of the painting, 1 x 1 x H x W; None for all of it.
-        mask: 1 x 1 x H x W, at the size of any scale; None for everywhere.
+        mask: 1 x 1 x H x W, of the photo's size; None for everywhere.
     """
-    size = job.size if mask is None else (mask.shape[3], mask.shape[2])
-    photo = images.to_tensor(job.content, size).to(painting.device)
-    where = _alpha(job.content, size, photo)
+    where = _alpha(job.content, (photo.shape[3], photo.shape[2]), photo)
     if mask is not None:
         where = mask if where is None or not (where * mask).sum() else where * mask
     return color.match(painting, photo, where, visible)
@@ -127,9 +128,8 @@ def mean_grams(
         N_l x N_l by layer.
     """
     height, width = image.shape[2:]
+    # A layer that sees nothing of it takes the picture as it is filled.
     guides = guidance.guides(visible, layers) if visible is not None else {}
-    # What a layer cannot see, at the edge of an odd size, it takes as it is filled.
-    guides = {layer: guide for layer, guide in guides.items() if guide.sum() > 0}
     found: dict[str, tuple[Tensor, Tensor]] = {}
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):

@@ -122,19 +122,21 @@ def _torchvision() -> Weights:
     path = Path(torch.hub.get_dir(), "checkpoints", name)
     try:
         # torch.hub trusts whatever lies in the cache; a file cut short would end as a riddle.
-        if not (path.is_file() and _sha256(path).startswith(prefix)):
+        digest = _sha256(path) if path.is_file() else ""
+        if not digest.startswith(prefix):
             log.info("downloading %s to %s", url, path)
             path.parent.mkdir(parents=True, exist_ok=True)
             # Writes to a temporary name, verifies, then moves.
             torch.hub.download_url_to_file(
                 url, str(path), prefix, progress=log.isEnabledFor(logging.INFO)
             )
+            digest = _sha256(path)
     except (OSError, RuntimeError) as error:  # URLError is an OSError; a bad hash a RuntimeError
         raise WeightsError(
             f"{url}: download failed ({_first_line(error)}); try again, or use --weights oxford"
         ) from error
     state = _checked(_read(path), path)
-    return Weights(state, NORMALIZATIONS["torchvision"], _sha256(path))
+    return Weights(state, NORMALIZATIONS["torchvision"], digest)
 
 
 def _from_path(source: str) -> Weights:
