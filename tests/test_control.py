@@ -150,7 +150,7 @@ def test_a_style_does_not_leak_over_the_border(
     """The gradient of one region's style is next to nothing in the middle of the other."""
     options = stylizer.options.but(mask=[half, inverted(half)], content_weight=0, size=128)
     job = Job.prepare(options, photo, [painting, painting])
-    aim = targets_module.objective(stylizer.vgg, job, job.size)
+    aim = targets_module.objective(stylizer.styles, job, job.size)
     for styles in aim.style.values():
         del styles[1]
     x = stylizer.start(job, job.size)
@@ -190,7 +190,7 @@ def test_a_layer_that_does_not_see_a_region_has_no_say(
     mask[42] = 255
     Image.fromarray(mask).save(tmp_path / "row.png")
     job = Job.prepare(stylizer.options.but(mask=tmp_path / "row.png"), photo, [painting])
-    aim = targets_module.objective(stylizer.vgg, job, job.size)
+    aim = targets_module.objective(stylizer.styles, job, job.size)
     assert len(aim.style["relu1_1"]) == 1
     assert aim.style["relu2_1"] == []
     assert all(losses.isfinite().all() for losses in aim(stylizer.start(job, job.size))[0].values())

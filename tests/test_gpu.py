@@ -46,7 +46,7 @@ def test_losses_and_gradient_are_the_cpus(
     for name in ("cpu", device):
         stylizer = Stylizer(size=64, device=name, precision="float32", tv_weight=1, **changes)
         job = Job.prepare(stylizer.options, photo, [painting])
-        evaluate = objective(stylizer.vgg, job, job.size)
+        evaluate = objective(stylizer.styles, job, job.size)
         terms, gradient = evaluate(stylizer.start(job, job.size))
         found[name] = evaluate.losses(terms), gradient.cpu()
     cpu, gpu = found["cpu"], found[device]

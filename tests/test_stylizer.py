@@ -153,7 +153,9 @@ def test_blend_is_the_weighted_mean_of_gram_matrices(
             ("0.7,0.3", [painting, other]),
         )
     ]
-    a, b, both = (objective(stylizer.vgg, job, (48, 32)).style["relu2_1"][0].target for job in jobs)
+    a, b, both = (
+        objective(stylizer.styles, job, (48, 32)).style["relu2_1"][0].target for job in jobs
+    )
     torch.testing.assert_close(both, 0.7 * a + 0.3 * b)
 
 
@@ -277,7 +279,7 @@ def test_style_scale_sets_the_size_shown(
     monkeypatch.setattr(images, "to_tensor", watched)
     for scale in (0.5, 1, 2):
         job = Job.prepare(Options(size=96, style_scale=scale), photo, [painting])
-        objective(stylizer.vgg, job, (96, 64))
+        objective(stylizer.styles, job, (96, 64))
     paintings = shown[1::2]  # after the photo, at 96 x 64 each time
     assert set(shown[::2]) == {(96, 64)}
     assert [round(w * h / (96 * 64), 1) for w, h in paintings] == [0.2, 1.0, 4.0]

@@ -17,11 +17,14 @@ from . import config, console, parameters
 from . import recipe as recipe_file
 from .errors import DeviceError, StylizeError
 from .film import SIDES
+from .folders import FIELDS, PAIRINGS
 from .layers import LAYERS
 from .options import FORMATS
+from .order import JOBS, Order
 from .parameters import PATH, settable, typed_option
+from .perform import perform
 from .presets import PRESETS, PURPOSES
-from .run import INTERRUPTED, Request, run
+from .run import INTERRUPTED
 
 log = logging.getLogger("stylize")
 
@@ -100,7 +103,8 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     "--output",
     type=PATH,
     help=f"Where the result goes (required): {' '.join(s[0] for s in FORMATS.values())};"
-    " '-' is standard output.",
+    " '-' is standard output. For several: a folder, made if need be, or a pattern with"
+    f" {' '.join(f'{{{field}}}' for field in FIELDS)} in it.",
 )
 @click.option(
     "--preset",
@@ -138,6 +142,39 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     metavar="PATH",
     type=PATH,
     help=f"Write a film of how the picture grew: {' '.join(SIDES)}.  [default: none]",
+)
+@click.option(
+    "--recursive/--no-recursive",
+    help="Look into the folders in a folder too, and lay the results out likewise.",
+)
+@click.option(
+    "--pair",
+    type=click.Choice(PAIRINGS),
+    default=PAIRINGS[0],
+    help="Of folders: 'all' paints every photo after every painting, 'zip' the first after the"
+    f" first and so on.  [default: {PAIRINGS[0]}]",
+)
+@click.option(
+    "--jobs",
+    "-j",
+    metavar="N",
+    type=click.IntRange(1, 256),
+    default=JOBS,
+    help="Paint N pictures at once, in processes that share the processor; with several CUDA"
+    f" devices, one for each.  [default: {JOBS}]",
+)
+@click.option(
+    "--fail-fast/--no-fail-fast",
+    help="Begin no more pictures once one has failed.",
+)
+@typed_option(
+    "--dry-run",
+    is_flag=True,
+    help="Print what would be done, with an estimate of time and memory, and exit.",
+)
+@click.option(
+    "--json/--no-json",
+    help="Print a line of JSON for each picture on standard output.",
 )
 @typed_option(
     "--print-config",
@@ -180,16 +217,23 @@ def command(
     print_config: bool,
     snapshot_every: int | None,
     timelapse: str | None,
+    recursive: bool,
+    pair: str,
+    jobs: int,
+    fail_fast: bool,
+    dry_run: bool,
+    json: bool,
     quiet: bool,
     verbose: bool,
     **_: Any,
 ) -> int:
     """Paint the photo CONTENT in the style of the painting STYLE.
 
-    '-' as CONTENT or STYLE reads a picture from standard input.
+    Both may be folders. '-' as CONTENT or STYLE reads a picture from standard input.
 
     Exit codes: 0 done, 2 usage, 3 unreadable or unsuitable picture, 4 output cannot be written,
-    5 weights, 6 device or memory, 7 optimisation failed, 130 interrupted, 1 a bug.
+    5 weights, 6 device or memory, 7 optimisation failed, 123 some of several pictures failed,
+    130 interrupted, 1 a bug.
     """
     if not print_config:
         _require(context, "content", "styles", "output")
@@ -204,8 +248,8 @@ def command(
         if print_config:
             console.print_text(parameters.as_toml(context, options, origins))
             return 0
-        return run(
-            Request(
+        return perform(
+            Order(
                 content,
                 styles,
                 output,
@@ -214,6 +258,12 @@ def command(
                 read=tuple(path for path in (recipe, context.params["config"]) if path),
                 snapshot_every=snapshot_every,
                 timelapse=timelapse,
+                recursive=recursive,
+                pair=pair,
+                jobs=jobs,
+                fail_fast=fail_fast,
+                dry_run=dry_run,
+                json=json,
                 quiet=quiet,
             )
         )

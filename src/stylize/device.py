@@ -42,6 +42,17 @@ def dtype(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+def measure_anew() -> None:
+    """Let `peak` begin again."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak() -> int | None:
+    """The most memory of the current CUDA device in use since `measure_anew`, in bytes."""
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+
+
 @contextmanager
 def memory_told(size: tuple[int, int] | None = None) -> Iterator[None]:
     """Turn the several ways in which memory runs out into one error.

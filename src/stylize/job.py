@@ -71,17 +71,11 @@ class Job:
                 raise PictureError(f"{picture.name}: is transparent all over; nothing to see")
         masks = [images.load(path) for path in options.mask]
         maps = [images.mask(mask) for mask in masks]
-        content_layers = parse_layers(options.content_layers, flag("content_layers"))
-        style_layers = parse_layers(options.style_layers, flag("style_layers"))
-        if not options.content_weight:
-            content_layers = {}
-        if not options.style_weight:
-            style_layers = {}
+        content_layers, style_layers = layers(options)
         smallest = smallest_side([*content_layers, *style_layers])
-        size = pyramid.result_size(photo.size, options.size)
         for picture in (photo, *paintings):
             pyramid.check_smallest(picture.size, smallest, picture.name)
-        pyramid.check_smallest(size, smallest, f"{photo.name}, resized")
+        scales = way(options, photo.size, photo.name)
         for mask in masks:
             _compare_shapes(mask, photo)
         digests: dict[str, Any] = {
@@ -104,12 +98,36 @@ class Job:
             content_layers=content_layers,
             style_layers=style_layers,
             smallest=smallest,
-            size=size,
-            scales=tuple(
-                pyramid.plan(size, options.iterations, options.effort, options.scales, smallest)
-            ),
+            size=(scales[-1].width, scales[-1].height),
+            scales=scales,
             digests=digests,
         )
+
+
+def layers(options: Options) -> tuple[dict[str, float], dict[str, float]]:
+    """Factor by layer name, of content and of style; none for a term of weight 0."""
+    content = parse_layers(options.content_layers, flag("content_layers"))
+    style = parse_layers(options.style_layers, flag("style_layers"))
+    return content if options.content_weight else {}, style if options.style_weight else {}
+
+
+def way(options: Options, photo: tuple[int, int], name: str) -> tuple[Scale, ...]:
+    """The sizes at which a photo is painted, coarse to fine; the last is that of the result.
+
+    Args:
+        options: how to paint.
+        photo: its width and height.
+        name: what messages call it.
+
+    Raises:
+        PictureError: it, or the result, is too small for the layers in use.
+    """
+    content, style = layers(options)
+    smallest = smallest_side([*content, *style])
+    pyramid.check_smallest(photo, smallest, name)
+    size = pyramid.result_size(photo, options.size)
+    pyramid.check_smallest(size, smallest, f"{name}, resized")
+    return tuple(pyramid.plan(size, options.iterations, options.effort, options.scales, smallest))
 
 
 def _compare_shapes(mask: Picture, photo: Picture) -> None:

@@ -231,14 +231,21 @@ class Options:
         "Copy the photo's EXIF, with camera and place, into the result.",
         shown="no",
     )
-    existing: str = _option_of(
-        "replace", ("replace", "skip", "fail"), "What to do when OUTPUT is there already."
+    existing: str = _option(
+        "auto",
+        checks.choice("auto", "update", "replace", "skip", "fail"),
+        "What to do when OUTPUT is there already: 'update' paints it anew if it is not complete, or"
+        " an input or an option has changed.",
+        shown="update for folders, else replace",
+        choices=("auto", "update", "replace", "skip", "fail"),
     )
     jpeg_quality: int = _option(
         95, checks.integer(1, 100), "Quality of a JPEG, WebP or AVIF, 1 to 100.", metavar="Q"
     )
     format: str = _option_of(
-        "png", tuple(FORMATS), "Format of a picture written to standard output ('-o -')."
+        "png",
+        tuple(FORMATS),
+        "Format where no name says it: on standard output ('-o -'), and in a folder.",
     )
 
     def __post_init__(self) -> None:

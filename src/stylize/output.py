@@ -1,5 +1,6 @@
 """Pictures out: formats, what each can hold, and whole files or none. No torch."""
 
+import hashlib
 import io
 import os
 import secrets
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Pixels a side at most, where a format (or its library) has such a limit.
 _LARGEST = {"jpeg": 65500, "webp": 16383}
+#: What the names of files begin with that are gone when a run has ended.
+MARK = ".stylize-"
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -182,7 +185,10 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
     with told(path):
         target = Path(os.path.realpath(path))  # through a link, not over it
         with aside(target) as part:
-            part.write_bytes(data)
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # or, after a power cut, the name could be there alone
             if target.exists():
                 shutil.copymode(target, part)
             os.replace(part, target)
@@ -241,10 +247,15 @@ def _srgb() -> bytes:
     return profile[:24] + bytes(12) + profile[36:]
 
 
+def mark(name: str) -> str:
+    """What the names of files begin with that belong to the making of the file of that name."""
+    return MARK + hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+
+
 @contextmanager
 def aside(target: Path) -> Iterator[Path]:
     """A new, empty file beside `target`, gone afterwards unless moved; no picture by its suffix."""
-    part = target.parent / f".stylize-{secrets.token_hex(8)}.part"
+    part = target.parent / f"{mark(target.name)}-{secrets.token_hex(8)}.part"
     try:
         # Not by tempfile: its files are private, and the result should get the usual rights.
         part.open("xb").close()

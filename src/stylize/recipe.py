@@ -27,6 +27,13 @@ FILE = "file"
 #: Options that no pixel depends on, or, as the device, that are this machine's own affair; and
 #: paths, in whose place there are digests.
 _LEFT_OUT = {"device", "existing", "format", "keep_exif", "mask"}
+#: Options that tell nothing in some formats.
+_IDLE = {
+    "png": {"jpeg_quality", "background"},
+    "tiff": {"jpeg_quality", "background"},
+    "webp": {"background"},
+    "avif": {"background"},
+}
 #: Options that are a word out of these, or a path.
 _WORDS = {"init": STARTS, "weights": WEIGHTS}
 
@@ -65,15 +72,7 @@ class Recipe:
     @classmethod
     def of(cls, options: Options, **facts: Any) -> "Recipe":
         """The recipe of a run with these options; `facts` are the other attributes."""
-        kept = {
-            field.name: getattr(options, field.name)
-            for field in fields(options)
-            if field.name not in _LEFT_OUT
-        }
-        for name, words in _WORDS.items():
-            if kept[name] not in words:
-                kept[name] = FILE
-        return cls(stylize=version("neural-stylize"), options=kept, **facts)
+        return cls(stylize=version("neural-stylize"), options=_kept(options), **facts)
 
     def text(self, indent: int | None = None) -> str:
         """As JSON, in ASCII."""
@@ -85,7 +84,11 @@ class Recipe:
 
     def given(self) -> dict[str, Any]:
         """The options that can be taken as they are: all but files, and no masks if it has none."""
-        taken = {name: value for name, value in self.options.items() if value != FILE}
+        taken = {
+            name: value
+            for name, value in self.options.items()
+            if value != FILE and name not in _LEFT_OUT
+        }
         return taken if "masks" in self.digests else {**taken, "mask": ()}
 
     def check(self, options: Options, typed: Collection[str] = ()) -> None:
@@ -110,6 +113,29 @@ class Recipe:
         if masks and not options.mask:
             raise OptionError(f"--recipe: was painted with {len(masks)} masks; give --mask again")
 
+    def repeats(self, options: Options, digests: Mapping[str, Any], format: str) -> bool:
+        """Whether a run would give this picture again, on the machine that it was painted on.
+
+        Args:
+            options: of the run.
+            digests: as in `Recipe`; "weights" only if they are a file.
+            format: of the file, a key of `FORMATS`.
+        """
+        wanted = _kept(options)
+        idle = _IDLE.get(format, set())
+        same = all(
+            self.options.get(name) == wanted.get(name)
+            for name in self.options.keys() | wanted.keys()
+            if name not in idle
+        )
+        others = self.digests.keys() - ({"weights"} - digests.keys())
+        return (
+            self.complete
+            and same
+            and others == digests.keys()
+            and all(self.digests[key] == digests[key] for key in others)
+        )
+
     def departures(self, other: "Recipe") -> list[str]:
         """What `other` does not share with this recipe, other than options, in words."""
         found = []
@@ -125,6 +151,21 @@ class Recipe:
             if theirs != ours:
                 found.append(f"{key}: {theirs} in the recipe, {ours} here")
         return found
+
+
+def _kept(options: Options) -> dict[str, Any]:
+    """The options as they are written down."""
+    kept = {
+        field.name: getattr(options, field.name)
+        for field in fields(options)
+        if field.name not in _LEFT_OUT
+    }
+    if options.keep_exif:
+        kept["keep_exif"] = True  # said, though never obeyed: it would give away another's place
+    for name, words in _WORDS.items():
+        if kept[name] not in words:
+            kept[name] = FILE
+    return kept
 
 
 def read(path: str | os.PathLike[str]) -> Recipe:
@@ -168,7 +209,7 @@ def _check_names(options: dict[str, Any], name: str, made: str) -> None:
     Raises:
         PictureError: there are others, as a newer version or a stranger may write.
     """
-    known = {field.name for field in fields(Options)} - _LEFT_OUT
+    known = {field.name for field in fields(Options)} - _LEFT_OUT | {"keep_exif"}
     plain = (str, int, float, bool, type(None))
     for option, value in options.items():
         path = option in _WORDS and value not in (*_WORDS[option], FILE)

@@ -1,32 +1,32 @@
-"""One picture by the command: which files it may touch, who watches it grow, where it goes.
+"""One picture by the command: which files it may touch, what is there already, where it goes.
 
 torch is not imported before the pictures are known to be good.
 """
 
 import contextlib
-import ctypes
+import functools
 import logging
 import os
-import stat
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import console, images, output
-from .errors import OptionError, OutputError
+from . import console, cost, files, images, output
+from . import recipe as recipe_file
+from .errors import OutputError, PictureError, StylizeError
 from .film import Snapshots, Timelapse
-from .images import Source
+from .images import Picture, Source
 from .job import Job
-from .options import LARGE, Options, flag, weights_path
-from .progress import Bar, Forecast, StopOnInterrupt
+from .options import STARTS, WEIGHTS, Options, weights_path
 from .recipe import Recipe
+from .request import Request, check
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .stylizer import Step
+    from .stylizer import Step, Stylizer
 
 INTERRUPTED = 130
 
@@ -34,71 +34,171 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Request:
-    """What was asked for.
+class Outcome:
+    """How a picture went.
 
     Attributes:
-        content: path of the photo, or "-" for standard input.
-        styles: paths of the paintings; one of them may be "-" instead.
-        output: where the result goes, or "-" for standard output.
-        options: how to paint.
-        recipe: to be painted after, if any.
-        read: other files that were read, and are not to be written over.
-        snapshot_every: iterations between two snapshots; None for none.
-        timelapse: where the film goes; None for none.
-        quiet: show no bar.
+        status: "done", "skipped" (what is there will do), "interrupted" (the picture so far is
+            kept), "failed", "busy" (another run is at it), or "planned" (in a plan alone).
+        reason: why it is not done.
+        code: what the command exits with if it is the only picture.
+        size: (width, height) of the result, if known.
+        iterations: evaluations of the network.
+        seconds: wall time of the painting.
+        losses: of the result, by the names of `Losses`.
+        memory: the most that the process held meanwhile, in bytes; None where the system does not
+            tell. Of a plan both are estimates.
+        device_memory: the same on a CUDA device.
     """
 
-    content: str
-    styles: tuple[str, ...]
-    output: str
-    options: Options
-    recipe: Recipe | None = None
-    read: tuple[str, ...] = ()
-    snapshot_every: int | None = None
-    timelapse: str | None = None
-    quiet: bool = False
-
-    @property
-    def snapshots(self) -> str:
-        """The folder of the snapshots."""
-        return f"{os.path.splitext(self.output)[0]}-snapshots"
+    status: str
+    reason: str = ""
+    code: int = 0
+    size: tuple[int, int] | None = None
+    iterations: int = 0
+    seconds: float | None = None
+    losses: dict[str, float] | None = None
+    memory: int | None = None
+    device_memory: int | None = None
 
 
-def run(request: Request) -> int:
-    """Paint one picture, and write it.
+class Studio:
+    """What is kept from one picture to the next: the network, and the pictures last read.
+
+    Args:
+        number: of this worker, from 0.
+        workers: how many share the machine: its processor, and its CUDA devices if it has more.
+    """
+
+    def __init__(self, number: int = 0, workers: int = 1) -> None:
+        self.number, self.workers = number, workers
+        self.made: Stylizer | None = None
+        #: Why there is no network, and so will be no picture.
+        self.fault: StylizeError | None = None
+        self.load = functools.lru_cache(maxsize=4)(_load)
+
+    def picture(self, path: str) -> Picture:
+        """A painting, read anew only if the file has changed."""
+        try:
+            found = os.stat(path)
+        except (OSError, ValueError):
+            return images.load(path)  # which says what is wrong
+        return self.load(path, found.st_mtime_ns, found.st_size)
+
+    def painter(self, options: Options) -> "Stylizer":
+        """The network for these options; `options.device` may be one of several."""
+        import torch
+
+        from .stylizer import Stylizer
+
+        if self.workers > 1 and not self.made:
+            torch.set_num_threads(max(1, torch.get_num_threads() // self.workers))
+        if self.workers > 1 and options.device in ("auto", "cuda"):
+            devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+            if devices > 1:
+                options = options.but(device=f"cuda:{self.number % devices}")
+        if not self.made or any(
+            getattr(self.made.options, name) != getattr(options, name) for name in Stylizer.FIXED
+        ):
+            try:
+                self.made = Stylizer(options)
+            except StylizeError as error:
+                self.fault = error
+                raise
+        return self.made
+
+
+def _load(path: str, _time: int, _size: int) -> Picture:
+    return images.load(path, "style picture")
+
+
+def standing(request: Request) -> str:
+    """Why what is there already will do; "" where there is something to paint.
+
+    Raises:
+        OutputError: it is there, and must not be; or it is to be updated, and was not made here.
+    """
+    target, existing = request.output, request.options.existing
+    if target == "-" or not os.path.lexists(target) or os.path.isdir(target):
+        return ""
+    if existing == "fail":
+        raise OutputError(f"{target}: is there already (--existing fail)")
+    if existing == "skip":
+        return "is there already"
+    if existing == "update" and _up_to_date(request):
+        return "is up to date"
+    return ""
+
+
+def _up_to_date(request: Request) -> bool:
+    """Whether what is there was painted from the same files with the same options, to the end.
+
+    Neither the versions of stylize and torch count nor the device: a folder is not painted anew
+    because two machines share it.
+    """
+    target, options = request.output, request.options
+    digests: dict[str, Any] = {  # "" for what cannot be read, and is like no other
+        "content": files.digest(request.content),
+        "styles": [files.digest(style) for style in request.styles],
+    }
+    if options.mask:
+        digests["masks"] = [files.digest(mask) for mask in options.mask]
+    if options.init not in STARTS:
+        digests["init"] = files.digest(options.init)
+    if options.weights not in WEIGHTS:
+        digests["weights"] = files.digest(weights_path(options.weights)[0])
+    try:
+        images.load(target)
+    except PictureError:
+        return False  # it was damaged
+    try:
+        held = recipe_file.read(target)
+    except PictureError as error:
+        raise OutputError(f"{error}; --existing replace paints over it") from error
+    return held.repeats(options, digests, output.format_of(target))
+
+
+def paint(
+    request: Request, studio: Studio, watch: Callable[["Step"], object] = lambda step: False
+) -> Outcome:
+    """Paint one picture, and write it, unless what is there will do.
+
+    Args:
+        request: what was asked for.
+        studio: kept from one picture to the next.
+        watch: sees every step; a true return value ends the run, and the picture so far is kept.
 
     Returns:
-        The exit code: 0, or `INTERRUPTED` where Ctrl-C ended it and the picture so far was kept.
+        "done", "skipped" or "interrupted".
 
     Raises:
         StylizeError: one of its children.
     """
     target, options = request.output, request.options
     options.shares(len(request.styles))  # several STYLEs without --blend, before all else
-    _check_paths(request)
-    there = target != "-" and os.path.lexists(target) and not os.path.isdir(target)
-    if there and options.existing == "fail":
-        raise OutputError(f"{target}: is there already (--existing fail)")
-    if there and options.existing == "skip":
-        log.warning("%s: is there already, skipped", target)
-        return 0
+    check(request)
+    reason = standing(request)
+    if reason:
+        return Outcome("skipped", reason)
     if target != "-":
         output.check_output(target, depth=options.depth)
     film = Timelapse(request.timelapse, options.background) if request.timelapse else None
-    job = Job.prepare(options, _source(request.content), [_source(s) for s in request.styles])
+    styles = [studio.picture(style) if style != "-" else _source(style) for style in request.styles]
+    job = Job.prepare(options, _source(request.content), styles)
     format = options.format if target == "-" else output.format_of(target)
     output.check_format(format, job.size, options.depth)
 
-    if job.size[0] * job.size[1] < LARGE:
-        _keep_memory()
-    from .stylizer import Stylizer  # and with it, torch
+    cost.measure_anew()
+    cost.keep_memory(job.size[0] * job.size[1])
+    from . import device  # and with it, torch
 
+    device.measure_anew()
     # The film is written last, so that no fault of its costs the picture.
-    with StopOnInterrupt() as stop, film or contextlib.nullcontext():
+    with film or contextlib.nullcontext():
         # Standard output is the picture's alone, should a library be in the mood to print.
-        with Bar(hidden=request.quiet) as bar, contextlib.redirect_stdout(sys.stderr):
-            painter = Stylizer(options)
+        with contextlib.redirect_stdout(sys.stderr):
+            painter = studio.painter(options)
+            job = replace(job, options=options.but(device=painter.options.device))
             if request.recipe:
                 for departure in request.recipe.departures(painter.recipe(job)):
                     log.warning("--recipe: %s", departure)
@@ -108,7 +208,7 @@ def run(request: Request) -> int:
                 extras.append(_Extra(_snapshots(request, recipe, job.content.exif)))
             if film:
                 extras.append(_Extra(film))
-            watchers: list[Callable[[Step], object]] = [bar, Forecast(), *extras, stop]
+            watchers: list[Callable[[Step], object]] = [*extras, watch]
             # All of them see every step.
             result = painter.paint(job, lambda step: any([watch(step) for watch in watchers]))
         if target == "-":
@@ -120,10 +220,19 @@ def run(request: Request) -> int:
                 raise OutputError(f"{extra.fault}; the picture itself is done") from extra.fault
     name = "standard output" if target == "-" else target
     log.info("%s: %d x %d pixels in %.1f s", name, *job.size, result.seconds)
-    if result.complete:
-        return 0
-    log.warning("interrupted; %s holds the picture so far", name)
-    return INTERRUPTED
+    if not result.complete:
+        log.warning("interrupted; %s holds the picture so far", name)
+    return Outcome(
+        status="done" if result.complete else "interrupted",
+        reason="" if result.complete else "holds the picture so far",
+        code=0 if result.complete else INTERRUPTED,
+        size=job.size,
+        iterations=len(result.losses),
+        seconds=result.seconds,
+        losses=asdict(result.losses[-1]),
+        memory=cost.peak(),
+        device_memory=device.peak(),
+    )
 
 
 class _Extra:
@@ -150,69 +259,7 @@ def _snapshots(request: Request, recipe: Recipe, exif: bytes) -> Snapshots:
     return Snapshots(request.snapshots, every, save, Path(request.output).suffix)
 
 
-def _keep_memory() -> None:
-    """Have glibc keep what it frees: 6 % of a run goes into fetching the same pages again.
-
-    By default each large tensor is mapped from the system and given back, and every page of it is
-    cleared by the kernel when next touched. Here the process is our own, so this may be chosen.
-    What is kept is never quite the right size, though: where memory is what limits, it is not done.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another libc
-            mallopt = ctypes.CDLL(None).mallopt
-            mallopt(-4, 0)  # M_MMAP_MAX: map nothing
-            mallopt(-1, -1)  # M_TRIM_THRESHOLD: give nothing back
-
-
 def _source(path: str) -> Source:
     if path != "-":
         return path
     return images.load(console.stream("standard input", sys.stdin), "standard input")
-
-
-def _check_paths(request: Request) -> None:
-    target, options = request.output, request.options
-    inputs = [request.content, *request.styles]
-    if inputs.count("-") > 1:
-        raise OptionError("only one picture can come from standard input")
-    for name, paths in (("init", (options.init,)), ("mask", options.mask)):
-        if "-" in paths:
-            raise OptionError(f"{flag(name)}: cannot come from standard input; name a file")
-    if target == "-" and console.stream("standard output", sys.stdout) and sys.stdout.isatty():
-        raise OptionError("-o -: standard output is a terminal; pipe it, or name a file")
-    if target == "-" and request.snapshot_every:
-        raise OptionError("--snapshot-every: its folder is named after OUTPUT; name a file")
-    weights, _ = weights_path(options.weights)
-    inputs += [*request.read, options.init, *options.mask, weights]
-    written = {"-o": target} | ({"--timelapse": request.timelapse} if request.timelapse else {})
-    for name, path in written.items():
-        if any(_same_file(path, other) for other in inputs):
-            raise OptionError(f"{name} {path}: is an input too; name another file")
-    if request.timelapse and _same_place(request.timelapse, target):
-        raise OptionError(f"--timelapse {request.timelapse}: is OUTPUT too; name another file")
-    if request.snapshot_every:
-        folders = [os.path.dirname(os.path.realpath(path)) for path in (*inputs, *written.values())]
-        if os.path.realpath(request.snapshots) in folders:
-            raise OptionError(f"--snapshot-every: other files lie in {request.snapshots}")
-        with contextlib.suppress(OSError):  # there is no such folder yet
-            for entry in os.scandir(request.snapshots):
-                if any(_same_file(entry.path, other) for other in inputs):
-                    raise OptionError(f"--snapshot-every: {entry.path} leads to an input")
-
-
-def _same_place(one: str, other: str) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
-
-
-def _same_file(written: str, read: str) -> bool:
-    """Whether both are the same file, through links of both kinds."""
-    one, other = _identity(written, sys.stdout), _identity(read, sys.stdin)
-    return bool(one and other and stat.S_ISREG(one.st_mode) and os.path.samestat(one, other))
-
-
-def _identity(path: str, standard: Any) -> os.stat_result | None:
-    """Which file that is; None where there is none."""
-    try:
-        return os.fstat(standard.fileno()) if path == "-" else os.stat(path)
-    except (OSError, ValueError, AttributeError):
-        return None

@@ -23,7 +23,7 @@ from .normalized import normalized
 from .options import Options, flag
 from .pyramid import Scale
 from .recipe import Recipe
-from .targets import matched, objective
+from .targets import Styles, matched, objective
 from .vgg import Vgg19
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def stylize(
 
 
 class Stylizer:
-    """The network, kept for many pictures.
+    """The network, kept for many pictures, and what it saw of the paintings.
 
     Args:
         options: how to paint. Instead, or to overrule some of them:
@@ -191,6 +191,7 @@ class Stylizer:
                 numbers = normalized(numbers, self.options.pooling)
             dtype = device.dtype(self.options.precision, self.device)
             self.vgg = Vgg19(numbers, self.options.pooling, self.device, dtype)
+        self.styles = Styles(self.vgg)
         self.digest = numbers.digest
         log.info("VGG-19 (%s weights) on %s in %s", self.options.weights, self.device, dtype)
 
@@ -271,7 +272,7 @@ class Stylizer:
             for scale in job.scales:
                 size = (scale.width, scale.height)
                 image = self.start(job, size, image)
-                aim = objective(self.vgg, job, size)
+                aim = objective(self.styles, job, size)
                 evaluations = minimize(aim, image, scale.iterations, job.options.optimizer)
                 iteration = planned
                 for iteration, evaluation in enumerate(evaluations, start=planned + 1):

@@ -1,5 +1,8 @@
 """What a run aims at, at one size: the photo's features, and which painting's style where."""
 
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
 import torch
 from torch import Tensor
 
@@ -15,18 +18,41 @@ from .vgg import Vgg19
 TILE, AROUND = 1024, 128
 
 
+class Styles:
+    """The network, and the Gram matrices of the paintings that it was last shown.
+
+    Many photos are painted after one painting; for each scale it is looked at once.
+    """
+
+    #: 2.4 MB each with the default layers.
+    MOST = 32
+
+    def __init__(self, vgg: Vgg19) -> None:
+        self.vgg = vgg
+        self.kept: OrderedDict[Hashable, dict[str, Tensor]] = OrderedDict()
+
+    def of(self, key: Hashable, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """What is kept under a key; made where it is not."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        self.kept.move_to_end(key)
+        if len(self.kept) > self.MOST:
+            self.kept.popitem(last=False)
+        return self.kept[key]
+
+
 @torch.no_grad()
-def objective(vgg: Vgg19, job: Job, size: tuple[int, int]) -> Objective:
+def objective(styles: Styles, job: Job, size: tuple[int, int]) -> Objective:
     """What to minimise at one size.
 
     Args:
-        vgg: the network.
+        styles: with the network.
         job: pictures and options.
         size: (width, height) of the picture at this scale.
     """
+    vgg, options = styles.vgg, job.options
     photo = images.to_tensor(job.content, size).to(vgg.device)
-    options = job.options
-    targets = Targets(vgg(photo, job.content_layers), _regions(vgg, job, photo))
+    targets = Targets(vgg(photo, job.content_layers), _regions(styles, job, photo))
     return Objective(
         vgg,
         targets,
@@ -39,7 +65,7 @@ def objective(vgg: Vgg19, job: Job, size: tuple[int, int]) -> Objective:
     )
 
 
-def _regions(vgg: Vgg19, job: Job, photo: Tensor) -> list[Region]:
+def _regions(styles: Styles, job: Job, photo: Tensor) -> list[Region]:
     """One for each mask; without masks a single one, with the blend of all paintings."""
     if not job.style_layers:
         return []
@@ -47,15 +73,15 @@ def _regions(vgg: Vgg19, job: Job, photo: Tensor) -> list[Region]:
     if not job.masks:
         blend: dict[str, Tensor] = {}
         for painting, part in zip(job.paintings, job.shares, strict=True):
-            for layer, gram in _style(vgg, job, painting, photo, None).items():
+            for layer, gram in _style(styles, job, painting, photo, None).items():
                 blend[layer] = blend.get(layer, 0) + part * gram
         return [Region(blend)]
     regions = []
-    for painting, mask in zip(job.paintings, masks(job, size).to(vgg.device), strict=True):
+    for painting, mask in zip(job.paintings, masks(job, size).to(photo), strict=True):
         mask = mask[None]
         guides = guidance.guides(mask, job.style_layers)
         if guides:  # else it is too small to be seen at this size
-            grams = _style(vgg, job, painting, photo, mask)
+            grams = _style(styles, job, painting, photo, mask)
             seen = {layer: grams[layer] for layer in guides}
             regions.append(Region(seen, guides, guidance.share(mask)))
     return regions
@@ -68,16 +94,23 @@ def masks(job: Job, size: tuple[int, int]) -> Tensor:
 
 
 def _style(
-    vgg: Vgg19, job: Job, painting: Picture, photo: Tensor, mask: Tensor | None
+    styles: Styles, job: Job, painting: Picture, photo: Tensor, mask: Tensor | None
 ) -> dict[str, Tensor]:
     """A painting's mean Gram matrix at each style layer."""
     size = (photo.shape[3], photo.shape[2])
     shown = pyramid.style_size(painting.size, size, job.options.style_scale, job.smallest)
-    image = images.to_tensor(painting, shown).to(vgg.device)
-    visible = _alpha(painting, shown, image)
-    if job.options.color == "match":
-        image = matched(job, image, photo, visible, mask)
-    return mean_grams(vgg, image, list(job.style_layers), visible)
+    layers, matching = tuple(job.style_layers), job.options.color == "match"
+
+    def look() -> dict[str, Tensor]:
+        image = images.to_tensor(painting, shown).to(photo)
+        visible = _alpha(painting, shown, image)
+        if matching:
+            image = matched(job, image, photo, visible, mask)
+        return mean_grams(styles.vgg, image, list(layers), visible)
+
+    # Matched to a photo's colours it is another painting; the last bits depend on the threads.
+    key = (painting.digest, shown, layers, job.options.threads)
+    return look() if matching else styles.of(key, look)
 
 
 def matched(

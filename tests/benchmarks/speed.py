@@ -40,7 +40,7 @@ def ours(size: int, precision: str) -> Callable[[], object]:
 
     stylizer = Stylizer(size=size, scales=1, device="cpu", precision=precision)
     job = Job.prepare(stylizer.options, PHOTO, [PAINTING])
-    aim = objective(stylizer.vgg, job, job.size)
+    aim = objective(stylizer.styles, job, job.size)
     start = stylizer.start(job, job.size)
 
     def evaluations() -> object:

@@ -1,0 +1,130 @@
+"""Many pictures: what there is left to do, who does it, and what became of each.
+
+torch is not imported before there is something to paint.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from . import executors, files, job, locks, output
+from .errors import StylizeError
+from .executors import Executor, Lost, Tell
+from .order import Order
+from .progress import FolderBars, Seen, hidden
+from .request import Request, check
+from .run import Outcome, Studio, paint, standing
+
+Row = tuple[Request, Outcome]
+
+
+def settled(order: Order, requests: Sequence[Request]) -> Iterator[Row]:
+    """Each picture as soon as it is known what became of it."""
+    waiting: dict[int, Request] = {}
+    traces: dict[str, set[str]] = {}
+    for number, request in enumerate(requests):
+        outcome = at_a_glance(request, traces)
+        if not outcome:
+            waiting[number] = request
+            continue
+        yield request, outcome
+        if outcome.status == "failed" and order.fail_fast:
+            return
+    if not waiting:
+        return
+    shown = not hidden(order.quiet)
+    work = [_work(request) if shown and n in waiting else 0 for n, request in enumerate(requests)]
+    executor: Executor[_Task, Outcome]
+    if min(order.jobs, len(waiting)) > 1:
+        executor = executors.Processes(_Artist, order.jobs)
+    else:
+        executor = executors.Serial(_Artist)
+    ended = False
+
+    def tasks(patient: bool) -> Iterator[tuple[int, _Task]]:
+        for number, request in list(waiting.items()):
+            if ended:
+                return
+            yield number, _Task(request, patient)
+
+    with FolderBars(work, hidden=not shown, ended=len(requests) - len(waiting)) as bars:
+
+        def hear(number: int, message: object) -> None:
+            if isinstance(message, Seen):
+                bars.step(number, message)
+
+        try:
+            # Those that another run is at come last; by then they are mostly done.
+            for patient in (False, True):
+                for number, result in executor.run(tasks(patient), hear):
+                    outcome = _lost(result) if isinstance(result, Lost) else result
+                    if outcome.status == "busy" and not patient:
+                        continue
+                    bars.end(number)
+                    ended = ended or outcome.status == "interrupted"
+                    ended = ended or (outcome.status == "failed" and order.fail_fast)
+                    yield waiting.pop(number), outcome
+        finally:
+            executor.close()
+
+
+def at_a_glance(request: Request, traces: dict[str, set[str]]) -> Outcome | None:
+    """What becomes of it, where there is nothing to do; with nothing written."""
+    folder, name = os.path.split(os.path.realpath(request.output))
+    if folder not in traces:
+        traces[folder] = locks.traces(folder)
+    if output.mark(name) in traces[folder]:
+        return None  # another run is at it, or left something to be cleared away
+    try:
+        check(request)
+        reason = standing(request)
+    except StylizeError as error:
+        return Outcome("failed", str(error), error.exit_code)
+    return Outcome("skipped", reason) if reason else None
+
+
+def _work(request: Request) -> int:
+    """Pixels to be evaluated; 0 for what cannot be painted."""
+    try:
+        way = job.way(request.options, files.size_of(request.content), request.content)
+    except StylizeError:
+        return 0
+    return sum(scale.work for scale in way)
+
+
+def _lost(lost: Lost) -> Outcome:
+    how = f"signal {-lost.code}" if lost.code and lost.code < 0 else f"exit code {lost.code}"
+    return Outcome("failed", f"its worker died ({how}), perhaps for want of memory", 6)
+
+
+class _Task(NamedTuple):
+    """A picture for a worker, which waits for other runs or does not."""
+
+    request: Request
+    patient: bool
+
+
+class _Artist:
+    """Paints pictures in a folder that it may share with others."""
+
+    def __init__(self, number: int, workers: int) -> None:
+        self.studio = Studio(number, workers)
+
+    def __call__(self, task: _Task, tell: Tell) -> Outcome:
+        request = task.request
+        wait = (lambda: not tell(None)) if task.patient else None
+        try:
+            with output.told(request.output):
+                os.makedirs(os.path.dirname(request.output) or ".", exist_ok=True)
+            with locks.held(request.output, wait):
+                return paint(request, self.studio, lambda step: tell(Seen.of(step)))
+        except locks.BusyError:
+            return Outcome("busy", "another run is at it")
+        except StylizeError as error:
+            if error is self.studio.fault:
+                raise  # no picture will be painted
+            return Outcome("failed", str(error), error.exit_code)
+        except MemoryError:
+            return Outcome("failed", "not enough memory", 6)
+        except Exception as error:
+            return Outcome("failed", f"a bug: {error!r}; please report it", 1)

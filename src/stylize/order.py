@@ -1,0 +1,96 @@
+"""What the command is asked for, and the pictures that come of it. No torch."""
+
+import os
+from dataclasses import dataclass, replace
+
+from . import folders
+from .errors import OptionError
+from .options import Options
+from .recipe import Recipe
+from .request import Request
+
+#: Pictures at once, if nothing is said.
+JOBS = 1
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the command is asked for.
+
+    Attributes:
+        content: the photo or a folder of photos, or "-".
+        styles: paintings, or folders of them; one may be "-".
+        output: a file, a folder, a pattern with `folders.FIELDS`, or "-".
+        options: how to paint.
+        recipe, read, snapshot_every, timelapse: as in `Request`.
+        recursive: look into the folders in folders.
+        pair: one of `folders.PAIRINGS`.
+        jobs: how many pictures at once.
+        fail_fast: begin no more pictures once one has failed.
+        dry_run: print what would be done, and do nothing.
+        json: print a line of JSON for each picture.
+        quiet: say nothing but errors.
+    """
+
+    content: str
+    styles: tuple[str, ...]
+    output: str
+    options: Options
+    recipe: Recipe | None = None
+    read: tuple[str, ...] = ()
+    snapshot_every: int | None = None
+    timelapse: str | None = None
+    recursive: bool = False
+    pair: str = folders.PAIRINGS[0]
+    jobs: int = JOBS
+    fail_fast: bool = False
+    dry_run: bool = False
+    json: bool = False
+    quiet: bool = False
+
+    def request(self, content: str, styles: tuple[str, ...], output: str) -> Request:
+        """For one of the pictures."""
+        return Request(
+            content,
+            styles,
+            output,
+            self.options,
+            self.recipe,
+            self.read,
+            self.snapshot_every,
+            self.timelapse,
+        )
+
+
+def requests(order: Order) -> tuple[list[Request], list[tuple[str, str]]]:
+    """The pictures that an order for several comes to.
+
+    Returns:
+        A request for each; and the folders that could not be looked into, with the reason.
+
+    Raises:
+        OptionError: the order contradicts itself.
+        PictureError: a folder cannot be read, or has no pictures in it.
+        OutputError: no format goes by the pattern's suffix.
+    """
+    options = order.options
+    if "-" in (order.content, *order.styles, order.output):
+        raise OptionError("folders: '-' has no name and is no folder; name a file")
+    if not order.output:
+        raise OptionError("-o: name a folder")
+    if order.timelapse:
+        raise OptionError("--timelapse: films one picture; --snapshot-every does for folders")
+    together = options.blend is not None or bool(options.mask)
+    if together:
+        for style in filter(os.path.isdir, order.styles):
+            name = "--blend" if options.blend is not None else "--mask"
+            raise OptionError(f"{name}: {style} is a folder; name the paintings one by one")
+        options.shares(len(order.styles))
+    if options.existing == "auto":
+        options = options.but(existing="update")
+    without = folders.root(order.output)
+    contents = folders.look([order.content], order.recursive, without)
+    styles = folders.look(order.styles, order.recursive, without)
+    pairs = folders.pairs(contents, styles, order.output, order.pair, options, order.recursive)
+    order = replace(order, options=options)
+    return [order.request(*pair) for pair in pairs], [*contents.closed, *styles.closed]

@@ -1,0 +1,71 @@
+"""What is said of many pictures: a table, a plan, and lines of JSON. No torch."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from .request import Request
+from .run import Outcome
+
+#: The last lines of a table are those that matter.
+ORDER = ("skipped", "planned", "done", "busy", "interrupted", "failed")
+
+
+def as_json(request: Request, outcome: Outcome) -> str:
+    """One line, in ASCII; the README says what is in it. Names that are no text have surrogates."""
+    size = outcome.size or (None, None)
+    said = {
+        "status": outcome.status,
+        "content": request.content,
+        "styles": list(request.styles),
+        "output": request.output,
+        "width": size[0],
+        "height": size[1],
+        "iterations": outcome.iterations,
+        "seconds": outcome.seconds,
+        "peak_memory": outcome.memory,
+        "peak_device_memory": outcome.device_memory,
+        "losses": outcome.losses,
+        "reason": outcome.reason or None,
+        "exit_code": outcome.code,
+        "options": asdict(request.options),
+    }
+    return json.dumps(said)
+
+
+def table(rows: Sequence[tuple[Request, Outcome]]) -> list[str]:
+    """One line a picture: what became of it, where it is, and what it took or why it is not."""
+    lines = []
+    for request, outcome in sorted(rows, key=lambda row: ORDER.index(row[1].status)):
+        said = outcome.reason
+        if outcome.status == "failed":
+            said = f"({' '.join([request.content, *request.styles])}): {said}"
+        if outcome.seconds is not None:
+            width, height = outcome.size or (0, 0)
+            said = f"{width} x {height}, {duration(outcome.seconds)} {said}"
+        if outcome.status == "planned" and outcome.memory is not None:
+            said += f"{outcome.memory / 1e9:.1f} GB"
+        lines.append(f"{outcome.status:<11}  {request.output}  {said}".rstrip())
+    return lines
+
+
+def total(rows: Sequence[tuple[Request, Outcome]], seconds: float | None = None) -> str:
+    """How many of each, in one line.
+
+    Args:
+        rows: as in `table`.
+        seconds: that all took.
+    """
+    count = Counter(outcome.status for _, outcome in rows)
+    parts = ", ".join(f"{count[status]} {status}" for status in ORDER if count[status])
+    time = f" in {duration(seconds)}" if seconds is not None else ""
+    return f"{len(rows)} picture{'s' * (len(rows) != 1)}{time}: {parts or 'none'}"
+
+
+def duration(seconds: float) -> str:
+    """As people say it."""
+    if seconds < 99.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

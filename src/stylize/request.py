@@ -1,0 +1,102 @@
+"""What was asked for, and which files it may touch. No torch."""
+
+import contextlib
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from . import console
+from .errors import OptionError
+from .options import Options, flag, weights_path
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for.
+
+    Attributes:
+        content: path of the photo, or "-" for standard input.
+        styles: paths of the paintings; one of them may be "-" instead.
+        output: where the result goes, or "-" for standard output.
+        options: how to paint.
+        recipe: to be painted after, if any.
+        read: other files that were read, and are not to be written over.
+        snapshot_every: iterations between two snapshots; None for none.
+        timelapse: where the film goes; None for none.
+    """
+
+    content: str
+    styles: tuple[str, ...]
+    output: str
+    options: Options
+    recipe: Recipe | None = None
+    read: tuple[str, ...] = ()
+    snapshot_every: int | None = None
+    timelapse: str | None = None
+
+    @property
+    def snapshots(self) -> str:
+        """The folder of the snapshots."""
+        return f"{os.path.splitext(self.output)[0]}-snapshots"
+
+    @property
+    def inputs(self) -> list[str]:
+        """Every file that is read, with "-" for standard input."""
+        weights, _ = weights_path(self.options.weights)
+        options = self.options
+        return [self.content, *self.styles, *self.read, options.init, *options.mask, weights]
+
+
+def check(request: Request) -> None:
+    """See that nothing that is read would be written over, and that standard streams will do.
+
+    Raises:
+        OptionError: otherwise.
+    """
+    target, options = request.output, request.options
+    inputs = [request.content, *request.styles]
+    if inputs.count("-") > 1:
+        raise OptionError("only one picture can come from standard input")
+    for name, paths in (("init", (options.init,)), ("mask", options.mask)):
+        if "-" in paths:
+            raise OptionError(f"{flag(name)}: cannot come from standard input; name a file")
+    if target == "-" and console.stream("standard output", sys.stdout) and sys.stdout.isatty():
+        raise OptionError("-o -: standard output is a terminal; pipe it, or name a file")
+    if target == "-" and request.snapshot_every:
+        raise OptionError("--snapshot-every: its folder is named after OUTPUT; name a file")
+    inputs = request.inputs
+    written = {"-o": target} | ({"--timelapse": request.timelapse} if request.timelapse else {})
+    for name, path in written.items():
+        if any(_same_file(path, other) for other in inputs):
+            raise OptionError(f"{name} {path}: is an input too; name another file")
+    if request.timelapse and _same_place(request.timelapse, target):
+        raise OptionError(f"--timelapse {request.timelapse}: is OUTPUT too; name another file")
+    if request.snapshot_every:
+        folders = [os.path.dirname(os.path.realpath(path)) for path in (*inputs, *written.values())]
+        if os.path.realpath(request.snapshots) in folders:
+            raise OptionError(f"--snapshot-every: other files lie in {request.snapshots}")
+        with contextlib.suppress(OSError):  # there is no such folder yet
+            for entry in os.scandir(request.snapshots):
+                if any(_same_file(entry.path, other) for other in inputs):
+                    raise OptionError(f"--snapshot-every: {entry.path} leads to an input")
+
+
+def _same_place(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _same_file(written: str, read: str) -> bool:
+    """Whether both are the same file, through links of both kinds."""
+    one, other = _identity(written, sys.stdout), _identity(read, sys.stdin)
+    return bool(one and other and stat.S_ISREG(one.st_mode) and os.path.samestat(one, other))
+
+
+def _identity(path: str, standard: Any) -> os.stat_result | None:
+    """Which file that is; None where there is none."""
+    try:
+        return os.fstat(standard.fileno()) if path == "-" else os.stat(path)
+    except (OSError, ValueError, AttributeError):
+        return None
