@@ -1,16 +1,26 @@
 """What the tests share: the real network, and small pictures."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner, Result
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, pad, relu
 
-from stylize import weights
+import stylize.stylizer as module
+from stylize import Options, weights
+from stylize.cli import command
+from stylize.job import Job
 from stylize.layers import LAYERS
+from stylize.losses import Losses
+from stylize.pyramid import plan
+from stylize.recipe import Recipe
 from stylize.vgg import Vgg19
 
 ROOT = Path(__file__).parent.parent
@@ -68,3 +78,60 @@ def gradient() -> Callable[[int, int], Image.Image]:
         return Image.merge("RGB", (red, green, Image.new("L", (width, height), 40)))
 
     return make
+
+
+GREEN = (10, 200, 30)
+
+
+class Painter:
+    """Stands for `Stylizer`: takes note of what it is asked, and paints all green."""
+
+    FIXED = module.Stylizer.FIXED
+    calls: list["Painter"] = []  # noqa: RUF012
+    iterations = 4
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        Painter.calls.append(self)
+
+    def paint(self, job: Job, on_step: Any) -> module.Result:
+        self.names = [picture.name for picture in (job.content, *job.paintings)]
+        size = job.size
+        scales = tuple(plan(size, self.iterations, "normal", "auto", 16))
+        complete = True
+        losses = Losses(1.0, 2.0, 0.0, 0.0, 3.0)
+        for iteration in range(1, self.iterations + 1):
+            image = torch.rand(1, 3, size[1], size[0])
+            step = module.Step(iteration, self.iterations, scales[-1], scales, losses, image, job)
+            if self.at_step(iteration) or on_step(step):
+                complete = False
+                break
+        pixels = np.full((size[1], size[0], 3), np.array(GREEN) / 255)
+        recipe = self.recipe(job, complete)
+        return module.Result(pixels, (losses,) * iteration, self.options, 0.5, complete, recipe)
+
+    def recipe(self, job: Job, complete: bool = True) -> Recipe:
+        facts = {"torch": "2", "device": "cpu", "precision": "float32", "digests": job.digests}
+        return Recipe.of(job.options, complete=complete, **facts)
+
+    def at_step(self, iteration: int) -> None:
+        """For a test to put something in."""
+
+
+@pytest.fixture
+def painter(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Painter]]:
+    monkeypatch.setattr(module, "Stylizer", Painter)
+    monkeypatch.setattr(Painter, "calls", [])
+    yield Painter
+    assert not logging.getLogger("stylize").handlers, "the log is left as it was found"
+
+
+@pytest.fixture
+def run(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str, stdin: bytes | None = None, env: Any = None) -> Result:
+        named = {"PHOTO": photo, "PAINTING": painting}
+        return CliRunner().invoke(command, [named.get(a, a) for a in args], input=stdin, env=env)
+
+    return run

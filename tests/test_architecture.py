@@ -27,6 +27,8 @@ BELOW = {
     "images": "decode errors",
     "output": "errors options recipe",
     "pyramid": "errors options",
+    "cost": "options pyramid",
+    "files": "images",
     "job": "errors images layers options pyramid",
     "device": "errors",
     "weights": "errors layers options",
@@ -43,9 +45,20 @@ BELOW = {
     "progress": "stylizer",
     "film": "errors output stylizer",
     "console": "errors",
-    "run": "console errors film images job options output progress recipe stylizer",
+    "request": "console errors options recipe",
+    "run": "console cost device errors files film images job options output recipe request"
+    " stylizer",
+    "folders": "errors files options output",
+    "order": "errors folders options recipe request",
+    "locks": "output",
+    "executors": "progress",
+    "batch": "errors executors files job locks order output progress request run stylizer",
+    "report": "request run",
+    "perform": "batch console cost device errors files folders job order progress pyramid report"
+    " request run stylizer",
     "parameters": "config options",
-    "cli": "config console errors film layers options parameters presets recipe run",
+    "cli": "config console errors film folders layers options order parameters perform presets"
+    " recipe run",
     "__init__": "errors losses options presets stylizer",
     "__main__": "cli",
 }
@@ -120,6 +133,10 @@ def test_all_is_what_is_visible() -> None:
         "contents/chelsea.jpg styles/spring.jpg -o c.png --mask styles/spring.jpg",
         "contents/chelsea.jpg styles/spring.jpg -o c.png --depth 16",
         "contents/chelsea.jpg styles/spring.jpg -o c.png --timelapse c.mov",
+        "contents styles -o contents",
+        "contents styles -o c.png",
+        "contents styles -o contents/chelsea.jpg/c/ --fail-fast",
+        "figs/masks README.md -o c/ --pair zip",
     ],
 )
 def test_answers_without_torch(args: str) -> None:

@@ -2,85 +2,22 @@
 
 import io
 import json
-import logging
 import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from click.testing import CliRunner, Result
+from conftest import GREEN, Painter
 from PIL import Image, PngImagePlugin
 
-import stylize.run as run_module
-import stylize.stylizer as module
 from stylize import Options, console, errors, film, progress
-from stylize.cli import command
-from stylize.job import Job
-from stylize.losses import Losses
 from stylize.options import flag
-from stylize.pyramid import plan
 from stylize.recipe import KEY, Recipe
 
-GREEN = (10, 200, 30)
-
-
-class Painter:
-    """Stands for `Stylizer`: takes note of what it is asked, and paints all green."""
-
-    calls: list["Painter"] = []  # noqa: RUF012
-    iterations = 4
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-        Painter.calls.append(self)
-
-    def paint(self, job: Job, on_step: Any) -> module.Result:
-        self.names = [picture.name for picture in (job.content, *job.paintings)]
-        size = job.size
-        scales = tuple(plan(size, self.iterations, "normal", "auto", 16))
-        complete = True
-        losses = Losses(1.0, 2.0, 0.0, 0.0, 3.0)
-        for iteration in range(1, self.iterations + 1):
-            image = torch.rand(1, 3, size[1], size[0])
-            step = module.Step(iteration, self.iterations, scales[-1], scales, losses, image, job)
-            if self.at_step(iteration) or on_step(step):
-                complete = False
-                break
-        pixels = np.full((size[1], size[0], 3), np.array(GREEN) / 255)
-        recipe = self.recipe(job, complete)
-        return module.Result(pixels, (losses,) * iteration, self.options, 0.5, complete, recipe)
-
-    def recipe(self, job: Job, complete: bool = True) -> Recipe:
-        facts = {"torch": "2", "device": "cpu", "precision": "float32", "digests": job.digests}
-        return Recipe.of(job.options, complete=complete, **facts)
-
-    def at_step(self, iteration: int) -> None:
-        """For a test to put something in."""
-
-
-@pytest.fixture(autouse=True)
-def painter(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Painter]]:
-    monkeypatch.setattr(module, "Stylizer", Painter)
-    monkeypatch.setattr(Painter, "calls", [])
-    yield Painter
-    assert not logging.getLogger("stylize").handlers, "the log is left as it was found"
-
-
-@pytest.fixture
-def run(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args: str, stdin: bytes | None = None, env: Any = None) -> Result:
-        named = {"PHOTO": photo, "PAINTING": painting}
-        return CliRunner().invoke(command, [named.get(a, a) for a in args], input=stdin, env=env)
-
-    return run
+pytestmark = pytest.mark.usefixtures("painter")
 
 
 def test_writes_the_picture_and_says_nothing(run: Any, tmp_path: Path, photo: str) -> None:
@@ -345,27 +282,6 @@ def test_a_long_run_is_announced(run: Any, monkeypatch: pytest.MonkeyPatch) -> N
     said = run("PHOTO", "PAINTING", "-o", "a.png").stderr
     assert said.count("this will take about 36 minutes") == 1
     assert run("PHOTO", "PAINTING", "-o", "a.png", "-q").stderr == ""
-
-
-@pytest.mark.parametrize("error", [OSError, AttributeError, None])
-def test_memory_is_kept_where_the_libc_can(
-    error: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[tuple[int, int]] = []
-
-    def library(_: object) -> SimpleNamespace:
-        if error is OSError:
-            raise error
-        named = {} if error else {"mallopt": lambda *args: calls.append(args)}
-        return SimpleNamespace(**named)
-
-    monkeypatch.setattr(run_module.ctypes, "CDLL", library)
-    monkeypatch.setattr(run_module.sys, "platform", "linux")
-    run_module._keep_memory()
-    assert len(calls) == (0 if error else 2)
-    monkeypatch.setattr(run_module.sys, "platform", "win32")
-    run_module._keep_memory()
-    assert len(calls) == (0 if error else 2)
 
 
 def test_existing(run: Any, tmp_path: Path) -> None:

@@ -41,11 +41,11 @@ TELLING = """
 import sys
 from stylize import progress
 from stylize.cli import command
-ask = progress.StopOnInterrupt.__call__
-def told(self, step):
+seen = progress.Seen.of
+def told(step):
     print("step", step.iteration, file=sys.stderr, flush=True)
-    return ask(self, step)
-progress.StopOnInterrupt.__call__ = told
+    return seen(step)
+progress.Seen.of = told
 command(sys.argv[1:])
 """
 

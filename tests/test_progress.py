@@ -7,7 +7,7 @@ import pytest
 
 from stylize import progress
 from stylize.losses import Losses
-from stylize.progress import Forecast
+from stylize.progress import Forecast, Seen
 from stylize.pyramid import plan
 from stylize.stylizer import Step
 
@@ -27,7 +27,9 @@ def watch(
         for _ in range(scale.iterations):
             done += 1
             clock.now += pace * scale.width * scale.height
-            forecast(Step(done, iterations, scale, scales, Losses(1, 1, 0, 0, 2), nothing, nothing))
+            losses = Losses(1, 1, 0, 0, 2)
+            step = Step(done, iterations, scale, scales, losses, nothing, nothing)
+            forecast(Seen.of(step))
     assert clock.now == pytest.approx(first + seconds)
 
 

@@ -156,7 +156,6 @@ def test_xmp_as_other_programs_rewrite_it(tmp_path: Path) -> None:
     [
         {"options": {"preset": "paper"}},
         {"options": {"mask": ["/etc/passwd"]}},
-        {"options": {"keep_exif": True}},
         {"options": {"init": "/etc/passwd"}},
         {"options": {"weights": "a.pth"}},
         {"options": {"seed": [1]}},

@@ -3,22 +3,28 @@
 torch is not imported before there is something to paint.
 """
 
+import logging
 import os
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import executors, files, job, locks, output
-from .errors import StylizeError
+from .errors import DeviceError, StylizeError
 from .executors import Executor, Lost, Tell
 from .order import Order
 from .progress import FolderBars, Seen, hidden
 from .request import Request, check
-from .run import Outcome, Studio, paint, standing
+from .run import INTERRUPTED, Outcome, Studio, paint, standing
+
+if TYPE_CHECKING:
+    from .stylizer import Step
 
 Row = tuple[Request, Outcome]
 
+log = logging.getLogger(__name__)
 
-def settled(order: Order, requests: Sequence[Request]) -> Iterator[Row]:
+
+def settled(order: Order, requests: Sequence[Request]) -> Generator[Row, None, None]:
     """Each picture as soon as it is known what became of it."""
     waiting: dict[int, Request] = {}
     traces: dict[str, set[str]] = {}
@@ -35,7 +41,7 @@ def settled(order: Order, requests: Sequence[Request]) -> Iterator[Row]:
     shown = not hidden(order.quiet)
     work = [_work(request) if shown and n in waiting else 0 for n, request in enumerate(requests)]
     executor: Executor[_Task, Outcome]
-    if min(order.jobs, len(waiting)) > 1:
+    if order.jobs > 1:  # also for one picture: its bytes depend on the threads that it gets
         executor = executors.Processes(_Artist, order.jobs)
     else:
         executor = executors.Serial(_Artist)
@@ -56,12 +62,13 @@ def settled(order: Order, requests: Sequence[Request]) -> Iterator[Row]:
         try:
             # Those that another run is at come last; by then they are mostly done.
             for patient in (False, True):
+                if patient and waiting and not ended:
+                    log.warning("waiting for another run, which is at %d of them", len(waiting))
                 for number, result in executor.run(tasks(patient), hear):
                     outcome = _lost(result) if isinstance(result, Lost) else result
                     if outcome.status == "busy" and not patient:
                         continue
                     bars.end(number)
-                    ended = ended or outcome.status == "interrupted"
                     ended = ended or (outcome.status == "failed" and order.fail_fast)
                     yield waiting.pop(number), outcome
         finally:
@@ -94,7 +101,9 @@ def _work(request: Request) -> int:
 
 def _lost(lost: Lost) -> Outcome:
     how = f"signal {-lost.code}" if lost.code and lost.code < 0 else f"exit code {lost.code}"
-    return Outcome("failed", f"its worker died ({how}), perhaps for want of memory", 6)
+    return Outcome(
+        "failed", f"its worker died ({how}), perhaps for want of memory", DeviceError.exit_code
+    )
 
 
 class _Task(NamedTuple):
@@ -102,6 +111,10 @@ class _Task(NamedTuple):
 
     request: Request
     patient: bool
+
+
+class _NotBegun(Exception):  # noqa: N818
+    """It is to end before there is a picture."""
 
 
 class _Artist:
@@ -113,18 +126,29 @@ class _Artist:
     def __call__(self, task: _Task, tell: Tell) -> Outcome:
         request = task.request
         wait = (lambda: not tell(None)) if task.patient else None
+
+        def watch(step: "Step") -> bool:
+            ending = tell(Seen.of(step))
+            if ending and step.iteration == 1:
+                raise _NotBegun  # rather than show noise
+            return ending
+
         try:
             with output.told(request.output):
                 os.makedirs(os.path.dirname(request.output) or ".", exist_ok=True)
             with locks.held(request.output, wait):
-                return paint(request, self.studio, lambda step: tell(Seen.of(step)))
-        except locks.BusyError:
-            return Outcome("busy", "another run is at it")
+                return paint(request, self.studio, watch)
+        except _NotBegun:
+            return Outcome("interrupted", "not begun", INTERRUPTED)
+        except locks.BusyError as error:
+            if task.patient:
+                return Outcome("interrupted", str(error), INTERRUPTED)
+            return Outcome("busy", str(error))
         except StylizeError as error:
             if error is self.studio.fault:
                 raise  # no picture will be painted
             return Outcome("failed", str(error), error.exit_code)
         except MemoryError:
-            return Outcome("failed", "not enough memory", 6)
+            return Outcome("failed", "not enough memory", DeviceError.exit_code)
         except Exception as error:
             return Outcome("failed", f"a bug: {error!r}; please report it", 1)

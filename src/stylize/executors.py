@@ -11,6 +11,7 @@ import os
 import queue
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -58,6 +59,9 @@ class Executor(Protocol[Task_, Result_]):
 
         A task is taken from the iterable only when a worker is free for it. After Ctrl-C no more
         are taken, and those under way are asked to end early; a second one leaves at once.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C, when the last result has been yielded.
         """
         ...
 
@@ -90,7 +94,7 @@ class Serial(Generic[Task, Result]):
                 result = self.work(task, tell)
             yield number, result
             if stop.asked:
-                return
+                raise KeyboardInterrupt
 
     def close(self) -> None:
         """See `Executor`."""
@@ -125,6 +129,8 @@ class Processes(Generic[Task, Result]):
                     if more and not told and not (worker and worker.task is not None):
                         more = self._give(place, next(waiting, None))
                 busy = {w.connection: w for w in self.workers if w and w.task is not None}
+                if not busy and told:
+                    raise KeyboardInterrupt
                 if not busy:
                     return
                 if told:
@@ -241,6 +247,7 @@ def _serve(
     threading.Thread(target=listen, daemon=True).start()
     log.addHandler(_Sent(connection))
     log.setLevel(level)
+    warnings.simplefilter("ignore")
 
     def tell(message: object) -> bool:
         connection.send(_Heard(message))

@@ -95,12 +95,15 @@ def look(paths: Sequence[str], recursive: bool, without: str) -> Found:
         without: a folder that is not looked into: where the results are.
 
     Raises:
-        PictureError: a folder is not to be read, or has no picture in it.
+        PictureError: there is no such file or folder, or a folder cannot be read or has no picture
+            in it.
     """
     pictures: list[Input] = []
     folders: set[str] = set()
     closed: list[tuple[str, str]] = []
     for path in paths:
+        if not os.path.lexists(path):
+            raise PictureError(f"{path}: no such file or folder")
         if not os.path.isdir(path):
             pictures.append(Input(path, os.path.basename(path)))
             continue

@@ -38,7 +38,7 @@ def held(path: str | os.PathLike[str], wait: Callable[[], bool] | None = None) -
                 lock.acquire(timeout=0 if wait is None else 0.5)
         except filelock.Timeout:
             if wait is None or not wait():
-                raise BusyError(f"{os.fspath(path)}: another run is at it") from None
+                raise BusyError("another run is at it") from None
     try:
         with output.told(path):
             for part in target.parent.glob(f"{output.mark(target.name)}-*.part"):

@@ -310,8 +310,8 @@ class Options:
         if self.blend is None and styles > 1:
             raise OptionError(
                 f"{styles} STYLEs given: add --blend equal (or shares, as in --blend 0.7,0.3) to"
-                " mix them in one picture, a --mask for each to set them side by side, or run the"
-                " command once for each"
+                " mix them in one picture, a --mask for each to set them side by side, or name a"
+                " folder as OUTPUT for a picture after each"
             )
         if self.blend is None or self.blend == "equal":
             return [1 / styles] * styles

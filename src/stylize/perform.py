@@ -3,6 +3,7 @@
 torch is not imported before there is something to paint.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -77,7 +78,7 @@ def _several(wanted: Order) -> int:
     requests, closed = order.requests(wanted)
     rows = [
         (
-            wanted.request(folder, (), "-"),
+            wanted.request(folder, (), ""),
             Outcome("failed", f"{folder}: cannot be read ({reason})", PictureError.exit_code),
         )
         for folder, reason in closed
@@ -85,25 +86,34 @@ def _several(wanted: Order) -> int:
     if wanted.dry_run:
         return _plan(wanted, requests, rows)
     started = time.perf_counter()
+    for row in rows:
+        _tell(wanted, row)
+    before = len(rows)
     interrupted = False
     try:
-        for row in batch.settled(wanted, requests):
-            rows.append(row)
-            request, outcome = row
-            if wanted.json:
-                console.print_text(report.as_json(request, outcome))
-            if outcome.status == "failed":
-                log.error("%s: failed: %s", request.output, outcome.reason)
-            interrupted = interrupted or outcome.status == "interrupted"
+        with contextlib.closing(batch.settled(wanted, requests)) as settled:
+            for row in settled:
+                rows.append(row)
+                _tell(wanted, row)
     except KeyboardInterrupt:
         interrupted = True
     for line in report.table(rows):
         log.warning("%s", line)
-    log.warning("%s", report.total(rows, time.perf_counter() - started))
+    took = report.duration(time.perf_counter() - started)
+    log.warning("%s; %s", report.total(rows, before + len(requests) - len(rows)), took)
     if interrupted:
         log.warning("interrupted; the same command goes on from here")
         return INTERRUPTED
     return _code(rows)
+
+
+def _tell(wanted: Order, row: Row) -> None:
+    """Say at once what became of a picture."""
+    request, outcome = row
+    if wanted.json:
+        console.print_text(report.as_json(request, outcome))
+    if outcome.status == "failed":
+        log.error("%s: failed: %s", request.output, outcome.reason)
 
 
 def _code(rows: Sequence[Row]) -> int:

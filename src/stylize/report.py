@@ -37,30 +37,30 @@ def as_json(request: Request, outcome: Outcome) -> str:
 def table(rows: Sequence[tuple[Request, Outcome]]) -> list[str]:
     """One line a picture: what became of it, where it is, and what it took or why it is not."""
     lines = []
+    width = max((len(outcome.status) for _, outcome in rows), default=0)
     for request, outcome in sorted(rows, key=lambda row: ORDER.index(row[1].status)):
         said = outcome.reason
-        if outcome.status == "failed":
-            said = f"({' '.join([request.content, *request.styles])}): {said}"
         if outcome.seconds is not None:
-            width, height = outcome.size or (0, 0)
-            said = f"{width} x {height}, {duration(outcome.seconds)} {said}"
+            wide, high = outcome.size or (0, 0)
+            said = f"{wide} x {high}, {duration(outcome.seconds)} {said}"
         if outcome.status == "planned" and outcome.memory is not None:
-            said += f"{outcome.memory / 1e9:.1f} GB"
-        lines.append(f"{outcome.status:<11}  {request.output}  {said}".rstrip())
+            said += f"and {outcome.memory / 1e9:.1f} GB"
+        lines.append(f"{outcome.status:<{width}}  {request.output}  {said}".rstrip())
     return lines
 
 
-def total(rows: Sequence[tuple[Request, Outcome]], seconds: float | None = None) -> str:
+def total(rows: Sequence[tuple[Request, Outcome]], left: int = 0) -> str:
     """How many of each, in one line.
 
     Args:
         rows: as in `table`.
-        seconds: that all took.
+        left: pictures of which nothing became.
     """
     count = Counter(outcome.status for _, outcome in rows)
-    parts = ", ".join(f"{count[status]} {status}" for status in ORDER if count[status])
-    time = f" in {duration(seconds)}" if seconds is not None else ""
-    return f"{len(rows)} picture{'s' * (len(rows) != 1)}{time}: {parts or 'none'}"
+    parts = [f"{count[status]} {status}" for status in ORDER if count[status]]
+    parts += [f"{left} not begun"] if left else []
+    number = len(rows) + left
+    return f"{number} picture{'s' * (number != 1)}: {', '.join(parts)}"
 
 
 def duration(seconds: float) -> str:

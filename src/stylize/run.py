@@ -4,11 +4,10 @@ torch is not imported before the pictures are known to be good.
 """
 
 import contextlib
-import functools
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from . import console, cost, files, images, output
 from . import recipe as recipe_file
 from .errors import OutputError, PictureError, StylizeError
 from .film import Snapshots, Timelapse
-from .images import Picture, Source
+from .images import Picture
 from .job import Job
 from .options import STARTS, WEIGHTS, Options, weights_path
 from .recipe import Recipe
@@ -75,15 +74,16 @@ class Studio:
         self.made: Stylizer | None = None
         #: Why there is no network, and so will be no picture.
         self.fault: StylizeError | None = None
-        self.load = functools.lru_cache(maxsize=4)(_load)
+        self.kept: dict[tuple[object, ...], Picture] = {}
 
-    def picture(self, path: str) -> Picture:
-        """A painting, read anew only if the file has changed."""
-        try:
-            found = os.stat(path)
-        except (OSError, ValueError):
-            return images.load(path)  # which says what is wrong
-        return self.load(path, found.st_mtime_ns, found.st_size)
+    def paintings(self, paths: Sequence[str]) -> list[Picture]:
+        """Those of a request; kept for the next one, unless the file changes."""
+        found = {_identity(path): path for path in paths}
+        self.kept = {
+            key: self.kept[key] if key in self.kept else _load(path, "style picture")
+            for key, path in found.items()
+        }
+        return [self.kept[_identity(path)] for path in paths]
 
     def painter(self, options: Options) -> "Stylizer":
         """The network for these options; `options.device` may be one of several."""
@@ -108,8 +108,18 @@ class Studio:
         return self.made
 
 
-def _load(path: str, _time: int, _size: int) -> Picture:
-    return images.load(path, "style picture")
+def _identity(path: str) -> tuple[object, ...]:
+    """The file as it is now."""
+    try:
+        found = os.stat(path)
+        return path, found.st_mtime_ns, found.st_size
+    except (OSError, ValueError):
+        return (path,)
+
+
+def _load(path: str, name: str) -> Picture:
+    source = console.stream("standard input", sys.stdin) if path == "-" else path
+    return images.load(source, "standard input" if path == "-" else name)
 
 
 def standing(request: Request) -> str:
@@ -183,8 +193,8 @@ def paint(
     if target != "-":
         output.check_output(target, depth=options.depth)
     film = Timelapse(request.timelapse, options.background) if request.timelapse else None
-    styles = [studio.picture(style) if style != "-" else _source(style) for style in request.styles]
-    job = Job.prepare(options, _source(request.content), styles)
+    photo = _load(request.content, "content picture")
+    job = Job.prepare(options, photo, studio.paintings(request.styles))
     format = options.format if target == "-" else output.format_of(target)
     output.check_format(format, job.size, options.depth)
 
@@ -257,9 +267,3 @@ def _snapshots(request: Request, recipe: Recipe, exif: bytes) -> Snapshots:
 
     every = request.snapshot_every or 0
     return Snapshots(request.snapshots, every, save, Path(request.output).suffix)
-
-
-def _source(path: str) -> Source:
-    if path != "-":
-        return path
-    return images.load(console.stream("standard input", sys.stdin), "standard input")
