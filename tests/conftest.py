@@ -88,6 +88,8 @@ class Painter:
 
     FIXED = module.Stylizer.FIXED
     calls: list["Painter"] = []  # noqa: RUF012
+    #: The names of all that was painted, photo and paintings.
+    painted: list[list[str]] = []  # noqa: RUF012
     iterations = 4
 
     def __init__(self, options: Options) -> None:
@@ -96,6 +98,7 @@ class Painter:
 
     def paint(self, job: Job, on_step: Any) -> module.Result:
         self.names = [picture.name for picture in (job.content, *job.paintings)]
+        Painter.painted.append(self.names)
         size = job.size
         scales = tuple(plan(size, self.iterations, "normal", "auto", 16))
         complete = True
@@ -122,6 +125,7 @@ class Painter:
 def painter(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Painter]]:
     monkeypatch.setattr(module, "Stylizer", Painter)
     monkeypatch.setattr(Painter, "calls", [])
+    monkeypatch.setattr(Painter, "painted", [])
     yield Painter
     assert not logging.getLogger("stylize").handlers, "the log is left as it was found"
 

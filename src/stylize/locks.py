@@ -32,13 +32,13 @@ def held(path: str | os.PathLike[str], wait: Callable[[], bool] | None = None) -
     """
     target = Path(os.path.realpath(path))
     lock = filelock.FileLock(target.parent / f"{output.mark(target.name)}.lock")
-    while not lock.is_locked:
-        try:
-            with output.told(path):
+    with output.told(path):
+        while not lock.is_locked:
+            try:
                 lock.acquire(timeout=0 if wait is None else 0.5)
-        except filelock.Timeout:
-            if wait is None or not wait():
-                raise BusyError("another run is at it") from None
+            except filelock.Timeout:
+                if wait is None or not wait():
+                    raise BusyError("another run is at it") from None
     try:
         with output.told(path):
             for part in target.parent.glob(f"{output.mark(target.name)}-*.part"):

@@ -91,8 +91,10 @@ class Bar:
     def __call__(self, seen: Seen) -> None:
         """Show a step."""
         self.done += seen.work
+        said = f"{seen.width}x{seen.height} {seen.iteration}/{seen.iterations}"
         if self.bar is None:
             self.bar = tqdm(
+                desc=said,
                 initial=seen.work,  # the first evaluation's time has passed before the clock starts
                 disable=self.hidden,
                 file=sys.stderr,
@@ -101,9 +103,7 @@ class Bar:
                 position=self.line or None,
                 leave=None if self.line else True,
             )
-        self.bar.set_description_str(
-            f"{seen.width}x{seen.height} {seen.iteration}/{seen.iterations}", refresh=False
-        )
+        self.bar.set_description_str(said, refresh=False)
         self.bar.set_postfix_str(f"content {seen.content:.3g}, style {seen.style:.3g}", False)
         # Where a scale ends early the total shrinks: what is skipped was not painted at once.
         self.bar.total = self.done + seen.work_left
@@ -128,12 +128,12 @@ class FolderBars:
         self.folder: tqdm[Any] = tqdm(
             disable=hidden,
             file=sys.stderr,
+            desc=self._said(),
             total=sum(self.left),
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left",
             dynamic_ncols=True,
             smoothing=0,  # the mean pace: pictures differ in size, and some end early
         )
-        self._show(0)
 
     def __enter__(self) -> "FolderBars":
         return self
@@ -162,9 +162,12 @@ class FolderBars:
         self._show(0)
         self.folder.refresh()
 
+    def _said(self) -> str:
+        return f"{self.ended}/{len(self.left)} pictures"
+
     def _show(self, work: int) -> None:
         self.done += work
-        self.folder.set_description_str(f"{self.ended}/{len(self.left)} pictures", refresh=False)
+        self.folder.set_description_str(self._said(), refresh=False)
         # What will not be painted, was not painted at once.
         self.folder.total = self.done + sum(self.left)
         self.folder.update(work)
