@@ -263,7 +263,7 @@ def test_another_run_is_at_it(here: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Painter, "at_step", step)
     result = here("photos", "styles", "-o", "out", "--json")
     assert result.exit_code == 0
-    assert "waiting for another run, which is at 1 of them" in result.stderr
+    assert "1 pictures are another run's; waiting for them" in result.stderr
     assert list(dict.fromkeys(order)) == ["bx", "ay", "by", "ax"]
     assert statuses(result) == dict.fromkeys(ALL, "done")
     assert tree() == ALL

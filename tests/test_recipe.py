@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
+from test_cli import GIVEN
 
 from stylize import OptionError, Options, PictureError, output, recipe
 from stylize.options import FORMATS
@@ -90,6 +91,43 @@ def test_given_options_are_the_options() -> None:
     options = Options(size=300, style_layers="relu1_1:0.5,relu4_1", seed=2**60, tv_weight=1e-7)
     again = json.loads(Recipe.of(options, **FACTS).text())["options"]
     assert Options(**again) == options
+
+
+def test_kept_exif_is_said_and_never_obeyed() -> None:
+    """So that a folder knows it; but a stranger's recipe gives nobody's place away."""
+    assert "keep_exif" not in made().options
+    assert made(keep_exif=True).options["keep_exif"] is True
+    assert "keep_exif" not in made(keep_exif=True).given()
+
+
+@pytest.mark.parametrize("option", fields(Options), ids=lambda option: option.name)
+def test_what_repeats_a_picture(option: Any) -> None:
+    """Every option that pixels or the file depend on counts, in the formats that have it."""
+    _, value = GIVEN[option.name]
+    digests = {"content": "ab", "styles": ["cd", "ef"]}
+    changed = Options(**{option.name: value})
+    if option.name == "mask":
+        digests["masks"] = ["12"]
+    for format in FORMATS:
+        assert made().repeats(Options(), {"content": "ab", "styles": ["cd", "ef"]}, format)
+        idle = option.name in ("device", "existing", "format")
+        idle |= option.name == "jpeg_quality" and format in ("png", "tiff")
+        idle |= option.name == "background" and format != "jpeg"
+        assert made().repeats(changed, digests, format) == idle, format
+
+
+def test_what_does_not_repeat_a_picture() -> None:
+    options = Options(init="a.png", weights="b.pth")
+    digests = {**FACTS["digests"], "init": "23"}
+    held = Recipe.of(options, **{**FACTS, "digests": digests})
+    assert held.repeats(options, digests, "png")
+    other = Recipe.of(options, **{**FACTS, "torch": "9", "device": "cuda", "digests": digests})
+    assert other.repeats(options, digests, "png"), "another machine is no reason"
+    assert not replace(held, complete=False).repeats(options, digests, "png")
+    for changes in ({"content": "x"}, {"styles": ["ef", "cd"]}, {"init": ""}, {"weights": "02"}):
+        assert not held.repeats(options, {**digests, **changes}, "png"), changes
+    assert not held.repeats(options, {**digests, "masks": ["12"]}, "png")
+    assert not held.repeats(options, FACTS["digests"], "png")
 
 
 def test_files_must_be_named_again() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import stylize.stylizer as module
 from stylize import (
@@ -23,11 +24,13 @@ from stylize import (
     images,
     minimize,
     stylize,
+    targets,
 )
 from stylize.job import Job
 from stylize.losses import gram
 from stylize.options import EFFORTS
-from stylize.targets import objective
+from stylize.targets import Styles, objective
+from stylize.vgg import Vgg19
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +282,7 @@ def test_style_scale_sets_the_size_shown(
     monkeypatch.setattr(images, "to_tensor", watched)
     for scale in (0.5, 1, 2):
         job = Job.prepare(Options(size=96, style_scale=scale), photo, [painting])
-        objective(stylizer.styles, job, (96, 64))
+        objective(Styles(stylizer.vgg), job, (96, 64))
     paintings = shown[1::2]  # after the photo, at 96 x 64 each time
     assert set(shown[::2]) == {(96, 64)}
     assert [round(w * h / (96 * 64), 1) for w, h in paintings] == [0.2, 1.0, 4.0]
@@ -376,7 +379,7 @@ def test_bfloat16_ends_as_low_as_float32(
     """Seen by the network of float32. In the mean: a run's own way is worth 2 % up or down."""
     options = Options.from_preset(**changes).but(size=96, iterations=40, precision="float32")
     exact = Stylizer(options)
-    aim = objective(exact.vgg, Job.prepare(options, photo, [painting]), (96, 64))
+    aim = objective(exact.styles, Job.prepare(options, photo, [painting]), (96, 64))
     sums = []
     for stylizer in (exact, Stylizer(options, precision="bfloat16")):
         totals = []
@@ -517,3 +520,46 @@ def test_save(stylizer: Stylizer, photo: str, painting: str, tmp_path: Path) -> 
     assert os.path.getsize(tmp_path / "b.jpg") < os.path.getsize(tmp_path / "a.jpg")
     with pytest.raises(OutputError, match="no folder"):
         result.save(tmp_path / "none" / "a.png")
+
+
+def test_a_painting_is_looked_at_once(
+    painting: str, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For all photos of one size; and the pictures are those of a new Stylizer."""
+    looked: list[tuple[int, ...]] = []
+    mean_grams = targets.mean_grams
+
+    def counted(vgg: Vgg19, image: Tensor, *rest: Any) -> Any:
+        looked.append(tuple(image.shape))
+        return mean_grams(vgg, image, *rest)
+
+    monkeypatch.setattr(targets, "mean_grams", counted)
+    how: dict[str, Any] = {"size": 64, "scales": 2, "iterations": 4, "device": "cpu"}
+    kept = Stylizer(**how)
+    other = Image.new("RGB", (451, 300), "orange")
+    results = [kept(picture, painting) for picture in (photo, other, photo)]
+    assert len(looked) == 2, "once a scale"
+    looked.clear()
+    for picture, result in zip((photo, other), results, strict=False):
+        assert np.array_equal(Stylizer(**how)(picture, painting).pixels, result.pixels)
+    assert np.array_equal(results[0].pixels, results[2].pixels)
+    looked.clear()
+    kept(photo, painting, color="match")
+    kept(photo, painting, color="match")
+    kept(photo, painting, style_layers="relu1_1")
+    kept(photo, other)
+    assert len(looked) == 8, "matched to a photo, or seen by other layers, it is another"
+
+
+def test_what_is_kept_of_paintings_is_bounded(vgg: Vgg19) -> None:
+    styles = Styles(vgg)
+    made: list[int] = []
+
+    def make(number: int) -> dict[str, Tensor]:
+        made.append(number)
+        return {}
+
+    for number in (*range(Styles.MOST), 0, Styles.MOST, 0, 1):
+        styles.of(number, lambda number=number: make(number))  # type: ignore[misc]
+    assert made == [*range(Styles.MOST + 1), 1], "the one longest unused goes"
+    assert len(styles.kept) == Styles.MOST

@@ -63,7 +63,7 @@ def settled(order: Order, requests: Sequence[Request]) -> Generator[Row, None, N
             # Those that another run is at come last; by then they are mostly done.
             for patient in (False, True):
                 if patient and waiting and not ended:
-                    log.warning("waiting for another run, which is at %d of them", len(waiting))
+                    log.warning("%d pictures are another run's; waiting for them", len(waiting))
                 for number, result in executor.run(tasks(patient), hear):
                     outcome = _lost(result) if isinstance(result, Lost) else result
                     if outcome.status == "busy" and not patient:

@@ -151,6 +151,9 @@ class FolderBars:
             self.under_way[number] = Bar(self.hidden, line)
         self.under_way[number](seen)
         self.left[number] = seen.work_left
+        if not self.done:  # the clock starts when the network is there, and has been used once
+            self.folder.reset()
+            self.folder.initial = seen.work
         self._show(seen.work)
 
     def end(self, number: int) -> None:

