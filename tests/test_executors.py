@@ -120,26 +120,23 @@ def test_a_worker_that_dies_costs_its_task(processes: Processes[Any, Any]) -> No
 def test_ctrl_c(make: Callable[[Any], Executor[Any, Any]]) -> None:
     """Those under way are asked to end, no more are begun, and then it is raised."""
     executor = make(Work)
-    pressed = False
     before = signal.getsignal(signal.SIGINT)
+    heard: list[int] = []
 
     def press(number: int, message: object) -> None:
-        nonlocal pressed
-        if not pressed and number == 1:
-            pressed = True
+        heard.append(number)
+        if heard.count(0) == 2 and number == 0:  # at the first, Ctrl-C may still be Python's own
             signal.raise_signal(signal.SIGINT)
 
     results = {}
 
     def go() -> None:
-        for number, result in executor.run([(0, 2), (1, "wait"), (2, 9), (3, 9)], press):
+        for number, result in executor.run([(0, "wait"), (1, "wait"), (2, 9)], press):
             results[number] = result
 
     with pytest.raises(KeyboardInterrupt):
         go()
-    assert results[0] == 4
-    assert results.get(1, "stopped") == "stopped"
-    assert 3 not in results
+    assert results in ({0: "stopped"}, {0: "stopped", 1: "stopped"})
     assert signal.getsignal(signal.SIGINT) is before
     executor.close()
 

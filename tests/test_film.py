@@ -339,7 +339,7 @@ def test_a_full_disk_leaves_what_was_there(path: Path, monkeypatch: pytest.Monke
     path.write_bytes(b"as it was")
     timelapse = Timelapse(path)
     Run(5).show(timelapse)
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(output.os, "fsync", full)
     with pytest.raises(OutputError, match=r"film\.\w+: cannot be written \(No space left"):
         timelapse.close()
     monkeypatch.undo()
