@@ -11,12 +11,12 @@ from .pyramid import Scale
 
 #: Fitted to runs of 128 to 1448 pixels square on two cores (AVX512-BF16), by precision: seconds of
 #: one core for a pixel evaluated, and bytes a pixel of the result at their peak.
-CORE_SECONDS = {"bfloat16": 3.8e-6, "float32": 7.6e-6}
-BYTES = {"bfloat16": 1300, "float32": 2300}
+CORE_SECONDS = {"bfloat16": 4.1e-6, "float32": 7.8e-6}
+BYTES = {"bfloat16": 900, "float32": 1550}
 #: Pictures below `LARGE` take more, because freed memory is kept for speed.
-BYTES_KEPT = {"bfloat16": 2200, "float32": 3900}
+BYTES_KEPT = {"bfloat16": 1600, "float32": 2350}
 #: Libraries, network, and what reading a photo takes; and the seconds until they are there.
-BASE_BYTES, START_SECONDS = 0.9e9, 4.0
+BASE_BYTES, START_SECONDS = 0.88e9, 4.0
 
 
 class Cost(NamedTuple):
