@@ -217,7 +217,8 @@ def test_what_is_transparent_shows_the_background(
     assert tuple(left) == pytest.approx(color, abs=NEAR)
 
 
-def test_same_pictures_same_bytes(path: Path) -> None:
+def test_same_pictures_same_film(path: Path) -> None:
+    """To the byte, but for .mp4: about once in twenty times x264 decides something otherwise."""
     noise = np.random.default_rng(0).random((30, 64, 96, 3), np.float32)
     made = []
     for _ in range(2):
@@ -226,8 +227,12 @@ def test_same_pictures_same_bytes(path: Path) -> None:
                 timelapse(
                     SimpleNamespace(iteration=place, iterations=30, picture=lambda p=pixels: p)
                 )
-        made.append(path.read_bytes())
-    assert made[0] == made[1]
+        frames = [np.asarray(frame, np.float32) for frame in read(path)[0]]
+        made.append(np.stack(frames) if path.suffix == ".mp4" else path.read_bytes())
+    if path.suffix == ".mp4":
+        assert np.abs(made[0] - made[1]).mean() < 2  # levels; of noise, 60 if it were another one
+    else:
+        assert made[0] == made[1]
 
 
 def test_a_gif_has_one_palette(tmp_path: Path, photo: str) -> None:
