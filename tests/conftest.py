@@ -94,6 +94,7 @@ class Painter:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.device = torch.device("cpu")
         Painter.calls.append(self)
 
     def paint(self, job: Job, on_step: Any) -> module.Result:

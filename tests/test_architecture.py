@@ -28,7 +28,7 @@ BELOW = {
     "output": "errors options recipe",
     "pyramid": "errors options",
     "cost": "options pyramid",
-    "files": "images",
+    "files": "errors images",
     "job": "errors images layers options pyramid",
     "device": "errors",
     "weights": "errors layers options",
@@ -46,16 +46,18 @@ BELOW = {
     "film": "errors output stylizer",
     "console": "errors",
     "request": "console errors options recipe",
-    "run": "console cost device errors files film images job options output recipe request"
+    "locks": "output",
+    "run": "console cost device errors files film images job locks options output recipe request"
     " stylizer",
     "folders": "errors files options output",
-    "order": "errors folders options recipe request",
-    "locks": "output",
-    "executors": "progress",
-    "batch": "errors executors files job locks order output progress request run stylizer",
+    "order": "errors folders options output recipe request",
+    "interrupt": "",
+    "executors": "errors interrupt",
+    "batch": "errors executors files job locks order output progress pyramid request run stylizer",
     "report": "request run",
-    "perform": "batch console cost device errors files folders job order progress pyramid report"
-    " request run stylizer",
+    "plan": "batch cost device errors order pyramid report request run",
+    "perform": "batch console errors folders interrupt order output plan progress report request"
+    " run stylizer",
     "parameters": "config options",
     "cli": "config console errors film folders layers options order parameters perform presets"
     " recipe run",

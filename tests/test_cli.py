@@ -2,6 +2,8 @@
 
 import io
 import json
+import logging
+import shutil
 import signal
 import sys
 from dataclasses import fields
@@ -398,7 +400,7 @@ def test_an_output_that_vanishes_meanwhile(
 ) -> None:
     (tmp_path / "folder").mkdir()
     monkeypatch.setattr(
-        Painter, "at_step", lambda _, i: (tmp_path / "folder").rmdir() if i == 1 else None
+        Painter, "at_step", lambda _, i: shutil.rmtree("folder") if i == 1 else None
     )
     result = run("PHOTO", "PAINTING", "-o", "folder/a.png")
     assert result.exit_code == 4
@@ -425,3 +427,13 @@ def test_closed_stdout(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(errors.OutputError, match="standard output: cannot be written"):
         console.write_stdout(b"data")
     assert replaced == [99]
+
+
+def test_notes_never_take_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not even where the shell has closed stderr."""
+    monkeypatch.setattr(sys, "stderr", None)
+    with console.notes(quiet=False, verbose=True):
+        logging.getLogger("stylize").warning("a word")
+    assert capsys.readouterr().out == ""

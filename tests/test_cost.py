@@ -1,5 +1,6 @@
 """Time and memory: foreseen, measured, kept."""
 
+import os
 import sys
 from types import SimpleNamespace
 
@@ -36,7 +37,9 @@ def test_memory_is_kept_where_the_libc_can(
     assert not calls
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the peak begins anew on Linux alone")
+@pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak begins anew on Linux alone"
+)
 def test_the_peak_is_that_of_the_picture() -> None:
     def held(megabytes: int) -> int:
         cost.measure_anew()
@@ -61,7 +64,7 @@ def test_the_peak_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(cost.sys, "platform", "darwin")
         darwin = cost.peak() or 0
         monkeypatch.setattr(cost.sys, "platform", "freebsd")
-        assert cost.peak() == darwin * 1024
+        assert (cost.peak() or 0) >= darwin * 1024 > 0
 
 
 def test_foreseen() -> None:

@@ -183,6 +183,7 @@ def test_a_pattern() -> None:
         ("{style}.png", r"2 results of one name; put \{content\} in it"),
         ("{content}.png", r"2 results of one name; put \{style\} in it"),
         ("out.png", "is one file; name a folder"),
+        ("out.bmp", "is one file; name a folder"),
         ("{content}{style}", "unknown suffix ''"),
         ("{content}{style}.gif", "unknown suffix '.gif'"),
     ],
@@ -213,6 +214,8 @@ def test_two_inputs_of_one_name() -> None:
     assert first != second
     assert named(twins, found("x.jpg")) == [first, second]
     assert named(Found(twins.pictures[::-1]), found("x.jpg")) == [second, first]
+    one, other = named(found("x.jpg", "y.jpg"), twins, "{style}.png", pairing="zip")
+    assert one != other
 
 
 NAMES = st.text(st.sampled_from("aAäÄ.-+{}1 \n"), min_size=1, max_size=4).filter(
@@ -220,20 +223,33 @@ NAMES = st.text(st.sampled_from("aAäÄ.-+{}1 \n"), min_size=1, max_size=4).filt
 )
 
 
+PICTURES = st.lists(st.tuples(NAMES, st.sampled_from((".jpg", ".png"))), min_size=1, unique=True)
+
+
 @given(
-    st.lists(st.tuples(NAMES, st.sampled_from((".jpg", ".png"))), min_size=1, unique=True),
-    st.lists(st.tuples(NAMES, st.sampled_from((".jpg", ".png"))), min_size=1, unique=True),
+    PICTURES,
+    PICTURES,
+    st.sampled_from(("out/", "out/{content}+{style}.png", "out/{style}{content}.tif")),
+    st.booleans(),
 )
 def test_no_two_results_have_one_name(
-    photos: list[tuple[str, str]], paintings: list[tuple[str, str]]
+    photos: list[tuple[str, str]], paintings: list[tuple[str, str]], target: str, twins: bool
 ) -> None:
-    """Not even where a file system takes a for A."""
-    names = named(found(*map("".join, photos)), found(*map("".join, paintings)))
-    assert len({name.casefold() for name in names}) == len(photos) * len(paintings)
+    """Not even where a file system takes a for A, or paintings come from two folders."""
+    styles = found(*map("".join, paintings))
+    if twins:
+        others = (Input(os.path.join("other", style.name), style.name) for style in styles.pictures)
+        styles = Found((*styles.pictures, *others))
+    contents = found(*map("".join, photos))
+    names = named(contents, styles, target)
+    assert len({name.casefold() for name in names}) == len(photos) * len(styles.pictures)
     assert all(os.path.dirname(name) == "out" for name in names)
+    one = named(Found(contents.pictures[:1]), styles, "out/{style}.png")
+    assert len({name.casefold() for name in one}) == len(styles.pictures)
 
 
 def test_typed_twice_is_painted_once() -> None:
-    touch("in/a.jpg")
+    touch("in/a.jpg", "styles/x.jpg")
     seen = folders.look(["in", "in/a.jpg", "./in/a.jpg"], False, "out")
-    assert len(seen.pictures) == 1
+    styles = folders.look(["styles/x.jpg", "styles"], False, "out")
+    assert named(seen, styles) == ["out/a-x.png"]

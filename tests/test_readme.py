@@ -1,7 +1,10 @@
 """The README says what the code does. `python tests/test_readme.py` writes its table of options."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -85,6 +88,45 @@ def test_commands_are_valid(line: str, tmp_path: Path, monkeypatch: pytest.Monke
     for word in args:
         if word.startswith(("contents/", "styles/", "figs/")):
             assert (ROOT / word).is_file(), word
+
+
+#: In the place of the command: parses as it does, and leaves an empty result.
+STANDS_FOR = """#!{python}
+import os, sys
+from stylize.cli import command
+given = command.make_context("stylize", sys.argv[1:]).params
+assert os.path.isfile(given["content"]), given
+out = given["output"]
+if os.path.isdir(out) or out.endswith("/"):
+    os.makedirs(out, exist_ok=True)
+    out += os.path.basename(given["content"]) + ".png"
+open(out, "w").close()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell is asked for")
+@pytest.mark.parametrize("what", ["for photo in", "| xargs", "wildcard"])
+def test_scripts_do_what_they_say(what: str, tmp_path: Path) -> None:
+    """Each of them paints every photo, also those of odd names, where it says nothing of them."""
+    blocks = re.findall(r"```(?:sh|make)\n(.*?)```", readme(), re.S)
+    (script,) = [block for block in blocks if what in block]
+    (tmp_path / "bin").mkdir()
+    stands = tmp_path / "bin" / "stylize"
+    stands.write_text(STANDS_FOR.format(python=sys.executable))
+    stands.chmod(0o755)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "painting.jpg").touch()
+    odd = [] if what == "wildcard" else ["a b", "it's", "-o", "ü"]
+    for name in ("one", *odd):
+        (tmp_path / "photos" / f"{name}.jpg").touch()
+    if what == "wildcard":
+        (tmp_path / "Makefile").write_text(script)
+        script = "make"
+    env = {**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    ran = subprocess.run(script, shell=True, cwd=tmp_path, env=env, capture_output=True, check=True)
+    assert b"failed" not in ran.stdout
+    painted = [path.name.partition(".")[0] for path in (tmp_path / "painted").iterdir()]
+    assert sorted(painted) == sorted(["one", *odd])
 
 
 def test_links_lead_somewhere() -> None:

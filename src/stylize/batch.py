@@ -5,6 +5,7 @@ torch is not imported before there is something to paint.
 
 import logging
 import os
+import traceback
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,8 +14,9 @@ from .errors import DeviceError, StylizeError
 from .executors import Executor, Lost, Tell
 from .order import Order
 from .progress import FolderBars, Seen, hidden
+from .pyramid import Scale
 from .request import Request, check
-from .run import INTERRUPTED, Outcome, Studio, paint, standing
+from .run import Outcome, Studio, paint, standing
 
 if TYPE_CHECKING:
     from .stylizer import Step
@@ -40,7 +42,7 @@ def settled(order: Order, requests: Sequence[Request]) -> Generator[Row, None, N
         return
     shown = not hidden(order.quiet)
     work = [_work(request) if shown and n in waiting else 0 for n, request in enumerate(requests)]
-    executor: Executor[_Task, Outcome]
+    executor: Executor[_Task, Outcome | None]
     if order.jobs > 1:  # also for one picture: its bytes depend on the threads that it gets
         executor = executors.Processes(_Artist, order.jobs)
     else:
@@ -63,10 +65,10 @@ def settled(order: Order, requests: Sequence[Request]) -> Generator[Row, None, N
             # Those that another run is at come last; by then they are mostly done.
             for patient in (False, True):
                 if patient and waiting and not ended:
-                    log.warning("%d pictures are another run's; waiting for them", len(waiting))
+                    log.warning("waiting for another run (pictures left to it: %d)", len(waiting))
                 for number, result in executor.run(tasks(patient), hear):
                     outcome = _lost(result) if isinstance(result, Lost) else result
-                    if outcome.status == "busy" and not patient:
+                    if not outcome:
                         continue
                     bars.end(number)
                     ended = ended or (outcome.status == "failed" and order.fail_fast)
@@ -90,13 +92,24 @@ def at_a_glance(request: Request, traces: dict[str, set[str]]) -> Outcome | None
     return Outcome("skipped", reason) if reason else None
 
 
+def way(request: Request) -> tuple[Scale, ...]:
+    """The sizes at which it would be painted.
+
+    Raises:
+        PictureError: it cannot be, as far as can be seen without reading it whole.
+        DeviceError: there is no memory to look at it.
+    """
+    for style in request.styles:
+        files.size_of(style)
+    return job.way(request.options, files.size_of(request.content), request.content)
+
+
 def _work(request: Request) -> int:
     """Pixels to be evaluated; 0 for what cannot be painted."""
     try:
-        way = job.way(request.options, files.size_of(request.content), request.content)
+        return sum(scale.work for scale in way(request))
     except StylizeError:
         return 0
-    return sum(scale.work for scale in way)
 
 
 def _lost(lost: Lost) -> Outcome:
@@ -123,7 +136,8 @@ class _Artist:
     def __init__(self, number: int, workers: int) -> None:
         self.studio = Studio(number, workers)
 
-    def __call__(self, task: _Task, tell: Tell) -> Outcome:
+    def __call__(self, task: _Task, tell: Tell) -> Outcome | None:
+        """What became of it; None if another run is at it, or it was not begun."""
         request = task.request
         wait = (lambda: not tell(None)) if task.patient else None
 
@@ -136,14 +150,9 @@ class _Artist:
         try:
             with output.told(request.output):
                 os.makedirs(os.path.dirname(request.output) or ".", exist_ok=True)
-            with locks.held(request.output, wait):
-                return paint(request, self.studio, watch)
-        except _NotBegun:
-            return Outcome("interrupted", "not begun", INTERRUPTED)
-        except locks.BusyError as error:
-            if task.patient:
-                return Outcome("interrupted", str(error), INTERRUPTED)
-            return Outcome("busy", str(error))
+            return paint(request, self.studio, watch, wait)
+        except (locks.BusyError, _NotBegun):
+            return None
         except StylizeError as error:
             if error is self.studio.fault:
                 raise  # no picture will be painted
@@ -151,4 +160,6 @@ class _Artist:
         except MemoryError:
             return Outcome("failed", "not enough memory", DeviceError.exit_code)
         except Exception as error:
-            return Outcome("failed", f"a bug: {error!r}; please report it", 1)
+            log.info("%s", traceback.format_exc())
+            told = f"a bug: {error!r}; please report it, with what --verbose says"
+            return Outcome("failed", told, StylizeError.exit_code)

@@ -15,7 +15,7 @@ import click
 
 from . import config, console, parameters
 from . import recipe as recipe_file
-from .errors import DeviceError, StylizeError
+from .errors import DeviceError, OutputError, StylizeError
 from .film import SIDES
 from .folders import FIELDS, PAIRINGS
 from .layers import LAYERS
@@ -57,11 +57,20 @@ def _told(error: Exception) -> tuple[int, str]:
     if isinstance(error, click.ClickException):
         message = f"{_place(error)}{error.format_message()} (stylize --help tells more)"
         return error.exit_code, message
+    if isinstance(error, FileNotFoundError) and not _is_somewhere():
+        return OutputError.exit_code, "the current folder is gone; change to another one"
     if isinstance(error, MemoryError):
         return DeviceError.exit_code, "not enough memory"
     if isinstance(error, click.Abort):  # Ctrl-C, as click has it
         return INTERRUPTED, "interrupted before there was a picture"
     return 1, f"a bug: {error!r}; please report it, with what --debug prints"
+
+
+def _is_somewhere() -> bool:
+    try:
+        return bool(os.getcwd())
+    except OSError:
+        return False
 
 
 def _place(error: click.ClickException) -> str:

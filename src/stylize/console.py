@@ -38,13 +38,16 @@ def one_line(text: str) -> str:
 @contextlib.contextmanager
 def notes(quiet: bool, verbose: bool) -> Iterator[None]:
     """Show the library's log on stderr, and of Python's warnings nothing."""
-    handler = logging.StreamHandler(sys.stderr)
+    # Where stderr is closed, tqdm and logging would take standard output, which is the picture's.
+    shown = sys.stderr is not None
+    handler = logging.StreamHandler(sys.stderr) if shown else logging.NullHandler()
     handler.setFormatter(_OneLine("stylize: %(message)s"))
     log.addHandler(handler)
     level = log.level
     log.setLevel(logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING)
     try:
-        with warnings.catch_warnings(), logging_redirect_tqdm([log]):
+        redirected = logging_redirect_tqdm([log]) if shown else contextlib.nullcontext()
+        with warnings.catch_warnings(), redirected:
             warnings.simplefilter("ignore")
             yield
     finally:

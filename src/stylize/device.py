@@ -42,15 +42,15 @@ def dtype(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def measure_anew() -> None:
+def measure_anew(device: torch.device) -> None:
     """Let `peak` begin again."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
-def peak() -> int | None:
-    """The most memory of the current CUDA device in use since `measure_anew`, in bytes."""
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+def peak(device: torch.device) -> int | None:
+    """The most memory in use on a CUDA device since `measure_anew`, in bytes; None for others."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from .progress import StopOnInterrupt
+from .errors import DeviceError
+from .interrupt import StopOnInterrupt
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -159,7 +160,11 @@ class Processes(Generic[Task, Result]):
             return False
         worker = self.workers[place]
         if worker is None:
-            worker = self.workers[place] = _Worker(self.make, place, len(self.workers))
+            try:
+                worker = self.workers[place] = _Worker(self.make, place, len(self.workers))
+            except OSError as error:
+                told = f"--jobs {len(self.workers)}: no process more can be had ({error.strerror})"
+                raise DeviceError(f"{told}; give fewer") from error
         worker.give(*task)
         return True
 
@@ -193,9 +198,12 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         level = log.getEffectiveLevel()
         self.process = context.Process(target=_serve, args=(theirs, make, number, workers, level))
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # from its first moment on
-        self.process.start()
-        signal.signal(signal.SIGINT, before)
+        # The worker ignores Ctrl-C from its first moment on; while it starts, so do we.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self.process.start()
+        finally:
+            signal.signal(signal.SIGINT, before or signal.SIG_DFL)
         theirs.close()
         self.task: int | None = None
         self.stopped = False
@@ -216,21 +224,22 @@ class _Worker:
         if not self.stopped:
             self.stopped = True
             with contextlib.suppress(OSError):
-                self.connection.send(_STOP)
+                self.connection.send(_Stop())
 
     def lost(self) -> Lost:
         self.process.join(5)
         return Lost(self.process.exitcode)
 
 
-_STOP = "stop"
+class _Stop:
+    """Sent instead of a task: the one under way is to end early."""
 
 
 def _serve(
     connection: Connection, make: Callable[[int, int], Any], number: int, workers: int, level: int
 ) -> None:
     """What a worker does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; see `_STOP`
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; see `_Stop`
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
     stop = threading.Event()
 
@@ -238,7 +247,7 @@ def _serve(
         with contextlib.suppress(EOFError, OSError):
             while True:
                 message = connection.recv()
-                if message == _STOP:
+                if isinstance(message, _Stop):
                     stop.set()
                 else:
                     tasks.put(message)

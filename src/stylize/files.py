@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from . import images
+from .errors import PictureError
 
 #: What the names of pictures end in. Of HEIC nothing can be read here, but a folder of such photos
 #: is not to be passed over in silence.
@@ -30,19 +31,25 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
         return True
 
 
-def digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of an ordinary file, in hex, as in `Picture`; "" if it cannot be read."""
+def stamp(path: str | os.PathLike[str]) -> tuple[object, ...]:
+    """Changes when the file does, as far as its time and size tell; empty if it is not there."""
     try:
         found = os.stat(path)
-        return _digest(os.fspath(path), found.st_mtime_ns, found.st_size, found.st_mode)
+        return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode
     except (OSError, ValueError):
-        return ""
+        return ()
+
+
+def digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of an ordinary file, in hex, as in `Picture`; "" if it cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        if stat.S_ISREG(os.stat(path).st_mode):  # a pipe can be read only once
+            return _digest(os.fspath(path), stamp(path))
+    return ""
 
 
 @functools.lru_cache(maxsize=10_000)
-def _digest(path: str, _time: int, _size: int, mode: int) -> str:
-    if not stat.S_ISREG(mode):
-        return ""  # a pipe can be read only once
+def _digest(path: str, _stamp: object) -> str:
     found = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -54,13 +61,40 @@ def size_of(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Width and height of an upright picture, from its first bytes if they tell.
 
     Raises:
-        PictureError: as `images.load`.
+        PictureError: as `images.load`; or it is a pipe, which could be read only once.
         DeviceError: as `images.load`.
     """
+    with contextlib.suppress(OSError, ValueError):
+        if stat.S_ISFIFO(os.stat(path).st_mode):
+            raise PictureError(f"{os.fspath(path)}: is a pipe; save it to a file first")
+    return _size_of(os.fspath(path), stamp(path))
+
+
+@functools.lru_cache(maxsize=10_000)
+def _size_of(path: str, _stamp: object) -> tuple[int, int]:
     with contextlib.suppress(Exception), warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("ignore")
         with Image.open(path) as image:
+            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
+                raise ValueError("too large, as is said below")
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
             width, height = image.size
             return (height, width) if turned else (width, height)
     return images.load(path).size  # of a kind that others read; and if not, this says why
+
+
+def whole(path: str | os.PathLike[str]) -> bool:
+    """Whether a picture is there from its first pixel to its last.
+
+    One above Pillow's limit, which `images.load` does not read, is believed to be.
+    """
+    with contextlib.suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
+                return True
+    try:
+        images.load(path)
+        return True
+    except PictureError:
+        return False

@@ -4,7 +4,6 @@ Names alone decide, in an order that does not change; nothing is written. No tor
 """
 
 import hashlib
-import logging
 import os
 import re
 import unicodedata
@@ -17,15 +16,8 @@ from . import files, output
 from .errors import OptionError, PictureError
 from .options import FORMATS, Options
 
-log = logging.getLogger(__name__)
-
-#: What a pattern's fields stand for.
-FIELDS = {
-    "content": "the photo's name",
-    "style": "the painting's name",
-    "size": "the option",
-    "seed": "the option",
-}
+#: What stands in braces in a pattern: the names of photo and painting, and two options.
+FIELDS = ("content", "style", "size", "seed")
 _FIELD = re.compile(r"\{(" + "|".join(FIELDS) + r")\}")
 #: How results are called in a folder.
 PATTERN = "{content}-{style}"
@@ -107,7 +99,7 @@ def look(paths: Sequence[str], recursive: bool, without: str) -> Found:
         if not os.path.isdir(path):
             pictures.append(Input(path, os.path.basename(path)))
             continue
-        before = len(pictures)
+        before = len(pictures), len(closed)
         tree = os.walk(path, onerror=lambda e: closed.append((e.filename, e.strerror or str(e))))
         for folder, inside, names in tree:
             folders.add(os.path.realpath(folder))
@@ -122,13 +114,12 @@ def look(paths: Sequence[str], recursive: bool, without: str) -> Found:
                 file = os.path.join(folder, name)
                 if name[0] != "." and files.is_picture(file):
                     pictures.append(Input(file, os.path.relpath(file, path)))
-        if before == len(pictures):
-            if closed:
-                raise PictureError(f"{closed[0][0]}: cannot be read ({closed[0][1]})")
+        if before[0] == len(pictures):
+            for folder, reason in closed[before[1] :]:
+                raise PictureError(f"{folder}: cannot be read ({reason})")
             hint = "" if recursive else ", --recursive looks into the folders in it"
             raise PictureError(f"{path}: no pictures in this folder{hint}")
-    known: dict[str, Input] = {os.path.abspath(picture.path): picture for picture in pictures}
-    return Found(tuple(known.values()), frozenset(folders), tuple(closed))
+    return Found(tuple(pictures), frozenset(folders), tuple(closed))
 
 
 def _natural(name: str) -> list[tuple[int, str, str]]:
@@ -161,34 +152,35 @@ def pairs(
         OutputError: no format goes by the pattern's suffix.
     """
     whole = os.path.isdir(target) or not _FIELD.search(target)
-    suffixes = [suffix for several in FORMATS.values() for suffix in several]
-    if target.lower().endswith(tuple(suffixes)) and whole and not os.path.isdir(target):
+    if target.lower().endswith(files.SUFFIXES) and whole and not os.path.isdir(target):
         raise OptionError(
             f"-o {target}: is one file; name a folder, with a / behind it, or a pattern, as in"
             " {content}-{style}.png"
         )
     pattern = PATTERN + FORMATS[options.format][0] if whole else target
     output.format_of(pattern)
-    together = options.blend is not None or bool(options.mask)
-    sets = [styles.pictures] if together else [(style,) for style in styles.pictures]
+    photos = contents.pictures
+    sets = [styles.pictures] if options.together else [(style,) for style in styles.pictures]
     if pairing == "zip":
-        if len(sets) != len(contents.pictures):
+        if len(sets) != len(photos):
             raise OptionError(
-                f"--pair zip: {len(contents.pictures)} photos and {len(sets)} paintings do not"
-                " make pairs"
+                f"--pair zip: {len(photos)} photos and {len(sets)} paintings do not make pairs"
             )
-        joined = list(zip(contents.pictures, sets, strict=True))
+        joined = list(zip(photos, sets, strict=True))
     else:
-        joined = [(content, several) for several in sets for content in contents.pictures]
-    for field, number in (("content", len(contents.pictures)), ("style", len(sets))):
+        joined = [(content, group) for group in sets for content in photos]
+    # What was named twice is painted once.
+    once = {tuple(os.path.abspath(i.path) for i in (c, *group)): (c, group) for c, group in joined}
+    joined = list(once.values())
+    for field, number in (("content", len(photos)), ("style", len(sets))):
         fields = ("content", "style") if pairing == "zip" else (field,)
         if number > 1 and not any(f"{{{field}}}" in pattern for field in fields):
             raise OptionError(f"-o {target}: {number} results of one name; put {{{field}}} in it")
     base = target if whole else ""
     names = [os.path.join(base, name) for name in _names(joined, pattern, options)]
     found = [
-        Pair(content.path, tuple(style.path for style in several), name)
-        for (content, several), name in zip(joined, names, strict=True)
+        Pair(content.path, tuple(style.path for style in group), name)
+        for (content, group), name in zip(joined, names, strict=True)
     ]
     _check_places(found, contents.folders | styles.folders, root(target), recursive)
     return found
@@ -198,28 +190,27 @@ _Joined = tuple[Input, tuple[Input, ...]]
 
 
 def _names(joined: Sequence[_Joined], pattern: str, options: Options) -> list[str]:
-    def rendered(called: Callable[[Input], str], pair: _Joined, digits: str = "") -> str:
+    def rendered(pair: _Joined, called: Callable[[Input], str], digits: str = "") -> str:
         content, styles = pair
         said = {
-            "content": called(content) + digits,
+            "content": called(content),
             "style": "+".join(called(style).replace(os.sep, "-") for style in styles),
             "size": str(options.size),
             "seed": str(options.seed),
         }
+        said["content" if "{content}" in pattern else "style"] += digits
         return _FIELD.sub(lambda field: said[field[1]], pattern)
 
-    names = [rendered(_stem, pair) for pair in joined]
-
-    def in_full(pair: _Joined) -> str:
-        return rendered(lambda picture: picture.name, pair)
-
-    def with_digits(pair: _Joined) -> str:
-        return rendered(_stem, pair, f"-{_digits(pair)}")
-
-    for again in (in_full, with_digits):
+    ways: tuple[Callable[[_Joined], str], ...] = (
+        lambda pair: rendered(pair, _stem),
+        lambda pair: rendered(pair, lambda picture: picture.name),
+        lambda pair: rendered(pair, _stem, f"-{_digits(pair)}"),
+    )
+    names = [ways[0](pair) for pair in joined]
+    for way in ways[1:]:
         count = Counter(map(_same, names))
         names = [
-            again(pair) if count[_same(name)] > 1 else name
+            way(pair) if count[_same(name)] > 1 else name
             for pair, name in zip(joined, names, strict=True)
         ]
     return names
@@ -230,7 +221,7 @@ def _stem(picture: Input) -> str:
 
 
 def _digits(pair: _Joined) -> str:
-    named = "\0".join([pair[0].path, *(style.path for style in pair[1])])
+    named = "\0".join(os.path.normpath(picture.path) for picture in (pair[0], *pair[1]))
     return hashlib.sha256(os.fsencode(named)).hexdigest()[:8]
 
 
@@ -240,20 +231,38 @@ def _same(name: str) -> str:
 
 
 def _check_places(found: Sequence[Pair], read: frozenset[str], base: str, recursive: bool) -> None:
+    """See that each result has a place of its own, and is no input, now or the next time.
+
+    Args:
+        found: all pairs.
+        read: real paths of the folders that were looked into.
+        base: the folder that was left out, if it lies in one of them.
+        recursive: whether the folders in a folder were looked into.
+
+    Raises:
+        OptionError: otherwise.
+    """
     inputs = {os.path.realpath(path) for pair in found for path in (pair.content, *pair.styles)}
     apart = os.path.realpath(base)
+    passed_over = not any(_within(other, apart) for other in read)
+    fine: set[str] = set()
+    taken: set[str] = set()
     for pair in found:
         place = os.path.realpath(pair.output)
         if place in inputs:
             raise OptionError(f"-o: {pair.output} is an input too; name another folder")
+        if place in taken:
+            raise OptionError(f"-o: two results would be {pair.output}; name another pattern")
+        taken.add(place)
         folder = os.path.dirname(place)
-        if _within(folder, apart) and not any(_within(other, apart) for other in read):
-            continue  # this one is passed over
+        if folder in fine or (passed_over and _within(folder, apart)):
+            continue
         if folder in read or (recursive and any(_within(folder, other) for other in read)):
             raise OptionError(
                 f"-o: {os.path.dirname(pair.output) or '.'} is looked into for pictures, and the"
                 " results would be among them the next time; name another folder"
             )
+        fine.add(folder)
 
 
 def _within(path: str, folder: str) -> bool:

@@ -31,7 +31,9 @@ def held(path: str | os.PathLike[str], wait: Callable[[], bool] | None = None) -
         OutputError: no lock file can be made there.
     """
     target = Path(os.path.realpath(path))
-    lock = filelock.FileLock(target.parent / f"{output.mark(target.name)}.lock")
+    # For all who can write in that folder: else another's would be in the way for good.
+    name = target.parent / f"{output.mark(target.name)}.lock"
+    lock: filelock.BaseFileLock = filelock.FileLock(name, mode=0o666)
     with output.told(path):
         while not lock.is_locked:
             try:
@@ -46,8 +48,10 @@ def held(path: str | os.PathLike[str], wait: Callable[[], bool] | None = None) -
         yield
     finally:
         # While it is held: who waits for it sees that it has no name any more, and makes another.
-        with contextlib.suppress(OSError):
-            os.unlink(lock.lock_file)
+        # Not so where the file system has no locks, and filelock goes by whether the file is there.
+        if not isinstance(lock, filelock.SoftFileLock):
+            with contextlib.suppress(OSError):
+                os.unlink(lock.lock_file)
         lock.release()
 
 

@@ -295,6 +295,11 @@ class Options:
             raise OptionError(f"no such option: {', '.join(sorted(unknown))}")
         return replace(self, **changes)
 
+    @property
+    def together(self) -> bool:
+        """Whether all STYLEs go into one picture."""
+        return self.blend is not None or bool(self.mask)
+
     def shares(self, styles: int) -> list[float]:
         """Each style's share of the blend, which add up to 1; with masks, 1 for each.
 

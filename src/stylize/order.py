@@ -3,9 +3,9 @@
 import os
 from dataclasses import dataclass, replace
 
-from . import folders
-from .errors import OptionError
-from .options import Options
+from . import folders, output
+from .errors import OptionError, OutputError, PictureError
+from .options import STARTS, Options
 from .recipe import Recipe
 from .request import Request
 
@@ -80,17 +80,41 @@ def requests(order: Order) -> tuple[list[Request], list[tuple[str, str]]]:
         raise OptionError("-o: name a folder")
     if order.timelapse:
         raise OptionError("--timelapse: films one picture; --snapshot-every does for folders")
-    together = options.blend is not None or bool(options.mask)
-    if together:
+    if options.together:
         for style in filter(os.path.isdir, order.styles):
             name = "--blend" if options.blend is not None else "--mask"
             raise OptionError(f"{name}: {style} is a folder; name the paintings one by one")
         options.shares(len(order.styles))
     if options.existing == "auto":
         options = options.but(existing="update")
+    for path in (*options.mask, *({options.init} - set(STARTS))):
+        if not os.path.lexists(path):
+            raise PictureError(f"{path}: no such file")
     without = folders.root(order.output)
     contents = folders.look([order.content], order.recursive, without)
     styles = folders.look(order.styles, order.recursive, without)
     pairs = folders.pairs(contents, styles, order.output, order.pair, options, order.recursive)
+    for format in {output.format_of(pair.output) for pair in pairs}:
+        output.check_format(format, depth=options.depth)
+    places = {os.path.realpath(pair.output) for pair in pairs}
+    for path in order.read:
+        if os.path.realpath(path) in places:
+            raise OptionError(f"-o: {path} is read, and would be written over; name another folder")
+    _check_folder(without or ".")
     order = replace(order, options=options)
-    return [order.request(*pair) for pair in pairs], [*contents.closed, *styles.closed]
+    requests = [order.request(*pair) for pair in pairs]
+    if order.snapshot_every:
+        beside = {os.path.dirname(os.path.realpath(p)) for r in requests for p in r.inputs}
+        for request in requests:
+            if os.path.realpath(request.snapshots) in beside:
+                raise OptionError(f"--snapshot-every: inputs lie in {request.snapshots}")
+    return requests, [*contents.closed, *styles.closed]
+
+
+def _check_folder(path: str) -> None:
+    """See that a folder is there, or can be made."""
+    there = os.path.realpath(path)
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    if not os.path.isdir(there):
+        raise OutputError(f"-o {path}: {there} is no folder; name another one")

@@ -1,7 +1,6 @@
-"""What watches a run: bars, the forecast, and Ctrl-C."""
+"""What watches a run: the bars, and the forecast."""
 
 import logging
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -10,8 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from .stylizer import Step
 
 log = logging.getLogger(__name__)
@@ -201,35 +198,3 @@ class Forecast:
                     " less, and Ctrl-C keeps the picture so far",
                     round(seconds / 60),
                 )
-
-
-class StopOnInterrupt:
-    """Lets the first Ctrl-C end the run after the evaluation under way, and its picture be kept.
-
-    The second leaves at once, as does the first while there is no picture yet.
-    """
-
-    def __init__(self) -> None:
-        self.asked = self.armed = False
-
-    def __enter__(self) -> "StopOnInterrupt":
-        self.before = signal.getsignal(signal.SIGINT)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.before is not None:
-            signal.signal(signal.SIGINT, self.before)
-
-    def __call__(self) -> bool:
-        """Whether the run should end. From the first call on, Ctrl-C ends it in good order."""
-        # A shell that runs the command in the background lets it ignore Ctrl-C: so be it.
-        if not self.armed and self.before is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._interrupted)
-        self.armed = True
-        return self.asked
-
-    def _interrupted(self, number: int, frame: "FrameType | None") -> None:
-        self.asked = True
-        # The system's own handler ends the process even in the midst of a convolution.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        log.warning("stopping; Ctrl-C again leaves at once, without a picture")

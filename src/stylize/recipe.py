@@ -121,11 +121,12 @@ class Recipe:
             digests: as in `Recipe`; "weights" only if they are a file.
             format: of the file, a key of `FORMATS`.
         """
-        wanted = _kept(options)
         idle = _IDLE.get(format, set())
+        # An option that was not known then had what is now its default.
+        held, wanted = ({**_kept(Options()), **kept} for kept in (self.options, _kept(options)))
         same = all(
-            self.options.get(name) == wanted.get(name)
-            for name in self.options.keys() | wanted.keys()
+            held.get(name, False) == wanted.get(name, False)
+            for name in held.keys() | wanted.keys()
             if name not in idle
         )
         others = self.digests.keys() - ({"weights"} - digests.keys())

@@ -9,7 +9,7 @@ from .request import Request
 from .run import Outcome
 
 #: The last lines of a table are those that matter.
-ORDER = ("skipped", "planned", "done", "busy", "interrupted", "failed")
+ORDER = ("skipped", "planned", "done", "interrupted", "failed")
 
 
 def as_json(request: Request, outcome: Outcome) -> str:
@@ -37,15 +37,20 @@ def as_json(request: Request, outcome: Outcome) -> str:
 def table(rows: Sequence[tuple[Request, Outcome]]) -> list[str]:
     """One line a picture: what became of it, where it is, and what it took or why it is not."""
     lines = []
-    width = max((len(outcome.status) for _, outcome in rows), default=0)
+    column = max((len(outcome.status) for _, outcome in rows), default=0)
     for request, outcome in sorted(rows, key=lambda row: ORDER.index(row[1].status)):
-        said = outcome.reason
+        said = []
+        if outcome.size:
+            said.append(f"{outcome.size[0]} x {outcome.size[1]}")
         if outcome.seconds is not None:
-            wide, high = outcome.size or (0, 0)
-            said = f"{wide} x {high}, {duration(outcome.seconds)} {said}"
+            said.append(duration(outcome.seconds))
         if outcome.status == "planned" and outcome.memory is not None:
-            said += f"and {outcome.memory / 1e9:.1f} GB"
-        lines.append(f"{outcome.status:<{width}}  {request.output}  {said}".rstrip())
+            said.append(f"{outcome.memory / 1e9:.1f} GB")
+        if outcome.reason:
+            said.append(outcome.reason)
+        lines.append(
+            f"{outcome.status:<{column}}  {request.output or request.content}  {', '.join(said)}"
+        )
     return lines
 
 

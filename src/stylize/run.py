@@ -1,4 +1,4 @@
-"""One picture by the command: which files it may touch, what is there already, where it goes.
+"""One picture by the command: what is there already, who watches, where it goes.
 
 torch is not imported before the pictures are known to be good.
 """
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import console, cost, files, images, output
+from . import console, cost, files, images, locks, output
 from . import recipe as recipe_file
 from .errors import OutputError, PictureError, StylizeError
 from .film import Snapshots, Timelapse
@@ -38,7 +38,7 @@ class Outcome:
 
     Attributes:
         status: "done", "skipped" (what is there will do), "interrupted" (the picture so far is
-            kept), "failed", "busy" (another run is at it), or "planned" (in a plan alone).
+            kept), "failed", or, in a plan alone, "planned".
         reason: why it is not done.
         code: what the command exits with if it is the only picture.
         size: (width, height) of the result, if known.
@@ -46,7 +46,7 @@ class Outcome:
         seconds: wall time of the painting.
         losses: of the result, by the names of `Losses`.
         memory: the most that the process held meanwhile, in bytes; None where the system does not
-            tell. Of a plan both are estimates.
+            tell. In a plan, this and `seconds` are estimates.
         device_memory: the same on a CUDA device.
     """
 
@@ -54,7 +54,7 @@ class Outcome:
     reason: str = ""
     code: int = 0
     size: tuple[int, int] | None = None
-    iterations: int = 0
+    iterations: int | None = None
     seconds: float | None = None
     losses: dict[str, float] | None = None
     memory: int | None = None
@@ -78,12 +78,12 @@ class Studio:
 
     def paintings(self, paths: Sequence[str]) -> list[Picture]:
         """Those of a request; kept for the next one, unless the file changes."""
-        found = {_identity(path): path for path in paths}
+        keys = [(path, *files.stamp(path)) for path in paths]
         self.kept = {
             key: self.kept[key] if key in self.kept else _load(path, "style picture")
-            for key, path in found.items()
+            for key, path in zip(keys, paths, strict=True)
         }
-        return [self.kept[_identity(path)] for path in paths]
+        return [self.kept[key] for key in keys]
 
     def painter(self, options: Options) -> "Stylizer":
         """The network for these options; `options.device` may be one of several."""
@@ -106,15 +106,6 @@ class Studio:
                 self.fault = error
                 raise
         return self.made
-
-
-def _identity(path: str) -> tuple[object, ...]:
-    """The file as it is now."""
-    try:
-        found = os.stat(path)
-        return path, found.st_mtime_ns, found.st_size
-    except (OSError, ValueError):
-        return (path,)
 
 
 def _load(path: str, name: str) -> Picture:
@@ -158,18 +149,20 @@ def _up_to_date(request: Request) -> bool:
     if options.weights not in WEIGHTS:
         digests["weights"] = files.digest(weights_path(options.weights)[0])
     try:
-        images.load(target)
-    except PictureError:
-        return False  # it was damaged
-    try:
         held = recipe_file.read(target)
     except PictureError as error:
-        raise OutputError(f"{error}; --existing replace paints over it") from error
-    return held.repeats(options, digests, output.format_of(target))
+        if os.path.isfile(target) and os.path.getsize(target) == 0:
+            return False  # nobody's work
+        told = f"is there already, and was not made by stylize as far as can be seen ({error})"
+        raise OutputError(f"{target}: {told}; --existing replace paints over it") from error
+    return held.repeats(options, digests, output.format_of(target)) and files.whole(target)
 
 
 def paint(
-    request: Request, studio: Studio, watch: Callable[["Step"], object] = lambda step: False
+    request: Request,
+    studio: Studio,
+    watch: Callable[["Step"], object],
+    wait: Callable[[], bool] | None = None,
 ) -> Outcome:
     """Paint one picture, and write it, unless what is there will do.
 
@@ -177,21 +170,32 @@ def paint(
         request: what was asked for.
         studio: kept from one picture to the next.
         watch: sees every step; a true return value ends the run, and the picture so far is kept.
+        wait: asked now and then whether to wait for another run that is at it; None not to.
 
     Returns:
         "done", "skipped" or "interrupted".
 
     Raises:
+        BusyError: another run is at it.
         StylizeError: one of its children.
     """
     target, options = request.output, request.options
     options.shares(len(request.styles))  # several STYLEs without --blend, before all else
     check(request)
+    if target == "-":
+        return _paint(request, studio, watch)
     reason = standing(request)
-    if reason:
-        return Outcome("skipped", reason)
-    if target != "-":
+    if not reason:
         output.check_output(target, depth=options.depth)
+        with locks.held(target, wait):
+            reason = standing(request)  # another run may have made it
+            if not reason:
+                return _paint(request, studio, watch)
+    return Outcome("skipped", reason)
+
+
+def _paint(request: Request, studio: Studio, watch: Callable[["Step"], object]) -> Outcome:
+    target, options = request.output, request.options
     film = Timelapse(request.timelapse, options.background) if request.timelapse else None
     photo = _load(request.content, "content picture")
     job = Job.prepare(options, photo, studio.paintings(request.styles))
@@ -200,14 +204,14 @@ def paint(
 
     cost.measure_anew()
     cost.keep_memory(job.size[0] * job.size[1])
-    from . import device  # and with it, torch
-
-    device.measure_anew()
     # The film is written last, so that no fault of its costs the picture.
     with film or contextlib.nullcontext():
         # Standard output is the picture's alone, should a library be in the mood to print.
         with contextlib.redirect_stdout(sys.stderr):
-            painter = studio.painter(options)
+            painter = studio.painter(options)  # and with it, torch
+            from . import device
+
+            device.measure_anew(painter.device)
             job = replace(job, options=options.but(device=painter.options.device))
             if request.recipe:
                 for departure in request.recipe.departures(painter.recipe(job)):
@@ -241,7 +245,7 @@ def paint(
         seconds=result.seconds,
         losses=asdict(result.losses[-1]),
         memory=cost.peak(),
-        device_memory=device.peak(),
+        device_memory=device.peak(painter.device),
     )
 
 
