@@ -46,9 +46,9 @@ BELOW = {
     "film": "errors output stylizer",
     "console": "errors",
     "request": "console errors options recipe",
-    "locks": "output",
-    "run": "console cost device errors files film images job locks options output recipe request"
+    "run": "console cost device errors files film images job options output recipe request"
     " stylizer",
+    "locks": "output",
     "folders": "errors files options output",
     "order": "errors folders options output recipe request",
     "interrupt": "",

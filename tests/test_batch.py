@@ -466,28 +466,6 @@ def test_a_painting_twice_in_one_picture(here: Run) -> None:
     assert tree("all") == ["a-x.png", "b-x.png"]
 
 
-def test_a_single_run_waits_its_turn(here: Run) -> None:
-    """And sees what the other has made meanwhile."""
-    assert here("photos/a.png", "styles/x.png", "-o", "out/").exit_code == 0
-    made = Path("out/a-x.png").read_bytes()
-    Path("out/a-x.png").unlink()
-    theirs = locks.held("out/a-x.png")
-    theirs.__enter__()
-
-    def finish() -> None:
-        Path("out/a-x.png").write_bytes(made)
-        theirs.__exit__(None, None, None)
-
-    threading.Timer(0.7, finish).start()
-    result = here("photos/a.png", "styles/x.png", "-o", "out/a-x.png", "--existing", "update")
-    assert result.exit_code == 0
-    lines = result.stderr.splitlines()
-    assert lines[0] == "stylize: out/a-x.png: waiting for another run, which is at it"
-    assert lines[1] == "stylize: out/a-x.png: is up to date, skipped"
-    assert len(Painter.painted) == 1
-    assert tree() == ["a-x.png"]
-
-
 def test_a_closed_folder_is_a_failure(here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("photos/closed").mkdir()
     scandir = os.scandir

@@ -123,3 +123,23 @@ def test_links_are_followed_and_rights_are_the_usual_ones(tmp_path: Path, photo:
     (tmp_path / "real" / "a.png").chmod(0o600)
     output.save(pixels_of(photo), tmp_path / "link.png", Options())
     assert stat.S_IMODE((tmp_path / "real" / "a.png").stat().st_mode) == 0o600, "kept when replaced"
+
+
+def test_a_file_that_is_cleared_away_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a run that holds the lock of that name, and takes it for a killed run's."""
+    replace = os.replace
+    tried: list[Path] = []
+
+    def once_too_late(part: Path, target: Path) -> None:
+        tried.append(part)
+        if len(tried) == 1:
+            part.unlink()
+        replace(part, target)
+
+    monkeypatch.setattr(os, "replace", once_too_late)
+    output.write(tmp_path / "a.png", b"data")
+    assert len(set(tried)) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == b"data"

@@ -150,7 +150,8 @@ class _Artist:
         try:
             with output.told(request.output):
                 os.makedirs(os.path.dirname(request.output) or ".", exist_ok=True)
-            return paint(request, self.studio, watch, wait)
+            with locks.held(request.output, wait):
+                return paint(request, self.studio, watch)
         except (locks.BusyError, _NotBegun):
             return None
         except StylizeError as error:

@@ -184,14 +184,22 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
     """
     with told(path):
         target = Path(os.path.realpath(path))  # through a link, not over it
-        with aside(target) as part:
-            with part.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())  # or, after a power cut, the name could be there alone
-            if target.exists():
-                shutil.copymode(target, part)
-            os.replace(part, target)
+        try:
+            _move_in(target, data)
+        except FileNotFoundError:
+            # A run that had the lock of that name took ours for what a killed one had left.
+            _move_in(target, data)
+
+
+def _move_in(target: Path, data: bytes) -> None:
+    with aside(target) as part:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # or, after a power cut, the name could be there alone
+        if target.exists():
+            shutil.copymode(target, part)
+        os.replace(part, target)
 
 
 def to_image(pixels: "NDArray[Any]") -> Image.Image:

@@ -6,7 +6,7 @@ torch is not imported before there is something to paint.
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -68,7 +68,7 @@ def _single(order: Order, request: Request) -> int:
                 forecast(seen)
                 return stop()
 
-            outcome = paint(request, Studio(), watch, _waiting(request))
+            outcome = paint(request, Studio(), watch)
     except StylizeError as error:
         if order.json:
             outcome = Outcome("failed", str(error), error.exit_code)
@@ -79,20 +79,6 @@ def _single(order: Order, request: Request) -> int:
     if order.json:
         console.print_text(report.as_json(request, outcome))
     return outcome.code
-
-
-def _waiting(request: Request) -> Callable[[], bool]:
-    """Says once that another run is at it; and waits, until Ctrl-C."""
-    told = False
-
-    def wait() -> bool:
-        nonlocal told
-        if not told:
-            log.warning("%s: waiting for another run, which is at it", request.output)
-        told = True
-        return True
-
-    return wait
 
 
 def _several(order: Order) -> int:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import console, cost, files, images, locks, output
+from . import console, cost, files, images, output
 from . import recipe as recipe_file
 from .errors import OutputError, PictureError, StylizeError
 from .film import Snapshots, Timelapse
@@ -158,44 +158,28 @@ def _up_to_date(request: Request) -> bool:
     return held.repeats(options, digests, output.format_of(target)) and files.whole(target)
 
 
-def paint(
-    request: Request,
-    studio: Studio,
-    watch: Callable[["Step"], object],
-    wait: Callable[[], bool] | None = None,
-) -> Outcome:
+def paint(request: Request, studio: Studio, watch: Callable[["Step"], object]) -> Outcome:
     """Paint one picture, and write it, unless what is there will do.
 
     Args:
         request: what was asked for.
         studio: kept from one picture to the next.
         watch: sees every step; a true return value ends the run, and the picture so far is kept.
-        wait: asked now and then whether to wait for another run that is at it; None not to.
 
     Returns:
         "done", "skipped" or "interrupted".
 
     Raises:
-        BusyError: another run is at it.
         StylizeError: one of its children.
     """
     target, options = request.output, request.options
     options.shares(len(request.styles))  # several STYLEs without --blend, before all else
     check(request)
-    if target == "-":
-        return _paint(request, studio, watch)
     reason = standing(request)
-    if not reason:
+    if reason:
+        return Outcome("skipped", reason)
+    if target != "-":
         output.check_output(target, depth=options.depth)
-        with locks.held(target, wait):
-            reason = standing(request)  # another run may have made it
-            if not reason:
-                return _paint(request, studio, watch)
-    return Outcome("skipped", reason)
-
-
-def _paint(request: Request, studio: Studio, watch: Callable[["Step"], object]) -> Outcome:
-    target, options = request.output, request.options
     film = Timelapse(request.timelapse, options.background) if request.timelapse else None
     photo = _load(request.content, "content picture")
     job = Job.prepare(options, photo, studio.paintings(request.styles))
