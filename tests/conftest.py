@@ -97,7 +97,7 @@ class Painter:
         self.device = torch.device("cpu")
         Painter.calls.append(self)
 
-    def paint(self, job: Job, on_step: Any) -> module.Result:
+    def paint(self, job: Job, on_step: Any, since: Any = None) -> module.Result:
         self.names = [picture.name for picture in (job.content, *job.paintings)]
         Painter.painted.append(self.names)
         size = job.size

@@ -40,28 +40,31 @@ BELOW = {
     "guidance": "layers",
     "targets": "color guidance images job losses pyramid vgg",
     "finish": "color images job targets",
-    "stylizer": "device errors finish images job losses minimize normalized options output"
-    " pyramid recipe targets vgg weights",
-    "progress": "stylizer",
-    "film": "errors output stylizer",
+    "checkpoint": "errors job losses minimize output recipe",
+    "step": "checkpoint finish job losses pyramid",
+    "stylizer": "checkpoint device errors finish images job losses minimize normalized options"
+    " output recipe step targets vgg weights",
+    "progress": "step",
+    "film": "errors output step",
     "console": "errors",
-    "request": "console errors options recipe",
-    "run": "console cost device errors files film images job options output recipe request"
-    " stylizer",
+    "interrupt": "",
+    "keeper": "checkpoint errors job output step stylizer",
+    "request": "console errors keeper options recipe",
+    "run": "console cost device errors files film images interrupt job keeper options output"
+    " recipe request step stylizer",
     "locks": "output",
     "folders": "errors files options output",
-    "order": "errors folders options output recipe request",
-    "interrupt": "",
+    "order": "errors folders keeper options output recipe request",
     "executors": "errors interrupt",
-    "batch": "errors executors files job locks order output progress pyramid request run stylizer",
+    "batch": "errors executors files job locks order output progress pyramid request run step",
     "report": "request run",
     "plan": "batch cost device errors order pyramid report request run",
     "perform": "batch console errors folders interrupt order output plan progress report request"
-    " run stylizer",
+    " run step",
     "parameters": "config options",
-    "cli": "config console errors film folders layers options order parameters perform presets"
-    " recipe run",
-    "__init__": "errors losses options presets stylizer",
+    "cli": "config console errors film folders interrupt keeper layers options order parameters"
+    " perform presets recipe",
+    "__init__": "errors losses options presets step stylizer",
     "__main__": "cli",
 }
 

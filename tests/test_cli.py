@@ -354,6 +354,7 @@ def test_exit_codes_are_distinct() -> None:
         "OptionError": 2,
         "PictureError": 3,
         "OutputError": 4,
+        "CheckpointError": 3,
         "WeightsError": 5,
         "DeviceError": 6,
         "OptimizationError": 7,

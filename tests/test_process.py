@@ -73,7 +73,7 @@ def test_ctrl_c_keeps_the_picture(photo: str, painting: str, tmp_path: Path) -> 
     with Image.open(out) as image:
         assert image.size == (96, 64)
         image.load()
-    assert os.listdir(tmp_path) == ["out.png"]
+    assert sorted(os.listdir(tmp_path)) == ["out.png", "out.png.checkpoint"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise on Windows")

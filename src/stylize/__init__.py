@@ -21,7 +21,8 @@ from .presets import PRESETS
 
 if TYPE_CHECKING:
     from .losses import Losses
-    from .stylizer import Result, Step, Stylizer, stylize
+    from .step import Step
+    from .stylizer import Result, Stylizer, stylize
 
 __all__ = [
     "PRESETS",

@@ -19,7 +19,7 @@ from .request import Request, check
 from .run import Outcome, Studio, paint, standing
 
 if TYPE_CHECKING:
-    from .stylizer import Step
+    from .step import Step
 
 Row = tuple[Request, Outcome]
 
@@ -141,7 +141,7 @@ class _Artist:
         request = task.request
         wait = (lambda: not tell(None)) if task.patient else None
 
-        def watch(step: "Step") -> bool:
+        def watch(step: "Step") -> int:
             ending = tell(Seen.of(step))
             if ending and step.iteration == 1:
                 raise _NotBegun  # rather than show noise

@@ -18,13 +18,14 @@ from . import recipe as recipe_file
 from .errors import DeviceError, OutputError, StylizeError
 from .film import SIDES
 from .folders import FIELDS, PAIRINGS
+from .interrupt import INTERRUPTED
+from .keeper import EVERY
 from .layers import LAYERS
 from .options import FORMATS
 from .order import JOBS, Order
 from .parameters import PATH, settable, typed_option
 from .perform import perform
 from .presets import PRESETS, PURPOSES
-from .run import INTERRUPTED
 
 log = logging.getLogger("stylize")
 
@@ -153,6 +154,25 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     help=f"Write a film of how the picture grew: {' '.join(SIDES)}.  [default: none]",
 )
 @click.option(
+    "--checkpoint",
+    metavar="PATH",
+    type=PATH,
+    help="Where a run keeps what it needs to go on after it was broken off; removed when the"
+    " picture is done.  [default: OUTPUT.checkpoint]",
+)
+@click.option(
+    "--checkpoint-every",
+    metavar="SECONDS",
+    type=click.FloatRange(0.1),
+    default=EVERY,
+    help=f"Time from one checkpoint to the next; a shorter run has none.  [default: {EVERY:g}]",
+)
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    help="Go on where a run of the same picture was broken off.  [default: resume]",
+)
+@click.option(
     "--recursive/--no-recursive",
     help="Look into the folders in a folder too, and lay the results out likewise.",
 )
@@ -226,6 +246,9 @@ def command(
     print_config: bool,
     snapshot_every: int | None,
     timelapse: str | None,
+    checkpoint: str | None,
+    checkpoint_every: float,
+    resume: bool,
     recursive: bool,
     pair: str,
     jobs: int,
@@ -242,7 +265,7 @@ def command(
 
     Exit codes: 0 done, 2 usage, 3 unreadable or unsuitable picture, 4 output cannot be written,
     5 weights, 6 device or memory, 7 optimisation failed, 123 some of several pictures failed,
-    130 interrupted, 1 a bug.
+    130 interrupted, 143 terminated, 1 a bug.
     """
     if not print_config:
         _require(context, "content", "styles", "output")
@@ -267,6 +290,9 @@ def command(
                 read=tuple(path for path in (recipe, context.params["config"]) if path),
                 snapshot_every=snapshot_every,
                 timelapse=timelapse,
+                checkpoint=checkpoint,
+                checkpoint_every=checkpoint_every,
+                resume=resume,
                 recursive=recursive,
                 pair=pair,
                 jobs=jobs,

@@ -43,6 +43,12 @@ class DeviceError(StylizeError):
     exit_code = 6
 
 
+class CheckpointError(StylizeError):
+    """A checkpoint cannot be read, or is of another run."""
+
+    exit_code = 3
+
+
 class OptimizationError(StylizeError):
     """The loss is not a finite number, so there is nothing to minimise."""
 

@@ -17,15 +17,16 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from .errors import DeviceError
-from .interrupt import StopOnInterrupt
+from .interrupt import Ended, StopOnSignal
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Task_ = TypeVar("Task_", contravariant=True)
 Result_ = TypeVar("Result_", covariant=True)
 
-#: Says how a task goes on, with anything that can be pickled; whether the task should end early.
-Tell = Callable[[object], bool]
+#: Says how a task goes on, with anything that can be pickled. What it gets back is 0, or, if the
+#: task should end early, what the command is to exit with.
+Tell = Callable[[object], int]
 #: Hears what was said of the task of that number.
 Hear = Callable[[int, object], None]
 
@@ -60,9 +61,10 @@ class Executor(Protocol[Task_, Result_]):
 
         A task is taken from the iterable only when a worker is free for it. After Ctrl-C no more
         are taken, and those under way are asked to end early; a second one leaves at once.
+        So too after SIGTERM.
 
         Raises:
-            KeyboardInterrupt: after Ctrl-C, when the last result has been yielded.
+            Ended: in that case, when the last result has been yielded.
         """
         ...
 
@@ -86,16 +88,16 @@ class Serial(Generic[Task, Result]):
     ) -> Iterator[tuple[int, Result | Lost]]:
         """See `Executor`."""
         for number, task in tasks:
-            with StopOnInterrupt() as stop:
+            with StopOnSignal() as stop:
 
-                def tell(message: object, number: int = number) -> bool:
+                def tell(message: object, number: int = number) -> int:
                     hear(number, message)
                     return stop()
 
                 result = self.work(task, tell)
             yield number, result
             if stop.asked:
-                raise KeyboardInterrupt
+                raise Ended(stop.asked)
 
     def close(self) -> None:
         """See `Executor`."""
@@ -123,7 +125,7 @@ class Processes(Generic[Task, Result]):
         """See `Executor`."""
         waiting = iter(tasks)
         more = True
-        with StopOnInterrupt() as stop:
+        with StopOnSignal() as stop:
             while True:
                 told = stop()
                 for place, worker in enumerate(self.workers):
@@ -131,12 +133,12 @@ class Processes(Generic[Task, Result]):
                         more = self._give(place, next(waiting, None))
                 busy = {w.connection: w for w in self.workers if w and w.task is not None}
                 if not busy and told:
-                    raise KeyboardInterrupt
+                    raise Ended(told)
                 if not busy:
                     return
                 if told:
                     for worker in busy.values():
-                        worker.stop()
+                        worker.stop(told)
                 # With a limit, because Python sees Ctrl-C only when it is back.
                 for connection in wait(list(busy), timeout=0.3):
                     worker = busy[connection]  # type: ignore[index]
@@ -220,19 +222,21 @@ class _Worker:
         except (EOFError, OSError):
             return None
 
-    def stop(self) -> None:
+    def stop(self, code: int) -> None:
         if not self.stopped:
             self.stopped = True
             with contextlib.suppress(OSError):
-                self.connection.send(_Stop())
+                self.connection.send(_Stop(code))
 
     def lost(self) -> Lost:
         self.process.join(5)
         return Lost(self.process.exitcode)
 
 
-class _Stop:
+class _Stop(NamedTuple):
     """Sent instead of a task: the one under way is to end early."""
+
+    code: int
 
 
 def _serve(
@@ -241,14 +245,15 @@ def _serve(
     """What a worker does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; see `_Stop`
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    stop = threading.Event()
+    stop = 0
 
     def listen() -> None:
+        nonlocal stop
         with contextlib.suppress(EOFError, OSError):
             while True:
                 message = connection.recv()
                 if isinstance(message, _Stop):
-                    stop.set()
+                    stop = message.code
                 else:
                     tasks.put(message)
         os._exit(0)  # whoever is to have the result is gone
@@ -258,9 +263,9 @@ def _serve(
     log.setLevel(level)
     warnings.simplefilter("ignore")
 
-    def tell(message: object) -> bool:
+    def tell(message: object) -> int:
         connection.send(_Heard(message))
-        return stop.is_set()
+        return stop
 
     try:
         work = make(number, workers)

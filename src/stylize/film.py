@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from av import VideoStream
     from numpy.typing import NDArray
 
-    from .stylizer import Step
+    from .step import Step
 
 #: The longer side of a film by its suffix, in pixels; smaller pictures are not enlarged. GIF and
 #: APNG hold every frame nearly in full (15 and 35 MB for a film); the others some 5 MB.

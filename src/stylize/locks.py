@@ -43,8 +43,7 @@ def held(path: str | os.PathLike[str], wait: Callable[[], bool] | None = None) -
                     raise BusyError("another run is at it") from None
     try:
         with output.told(path):
-            for part in target.parent.glob(f"{output.mark(target.name)}-*.part"):
-                part.unlink(missing_ok=True)
+            output.sweep(target)
         yield
     finally:
         # While it is held: who waits for it sees that it has no name any more, and makes another.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,16 +46,42 @@ ADAM_RATE = 5 * GREY_LEVEL
 
 
 @dataclass(frozen=True)
+class State:
+    """From where a minimisation can go on as if it had never stopped, to the last bit.
+
+    Taken where L-BFGS chooses a new direction; the trial steps since then are made again.
+
+    Attributes:
+        done: evaluations until then.
+        image: the best picture until then, 1 x 3 x H x W.
+        losses: that picture's.
+        loss: L_total / unit of it.
+        lowest: this loss after each of the last evaluations.
+        method: what the optimiser knows: tensors, numbers, lists of them.
+    """
+
+    done: int
+    image: Tensor
+    losses: Losses
+    loss: float
+    lowest: tuple[float, ...]
+    method: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What one evaluation found.
 
     Attributes:
         image: the best picture so far, 1 x 3 x H x W. Not overwritten later.
         losses: that picture's.
+        state: gives the latest there is, None before the first; to be asked before the next
+            evaluation, and not kept by those who do not ask.
     """
 
     image: Tensor
     losses: Losses
+    state: Callable[[], State | None]
 
 
 @dataclass(frozen=True)
@@ -70,12 +97,23 @@ class _Point:
 
 _Evaluate = Callable[[Tensor], _Point]
 
+#: What a method noted, for it to go on; None at the start. And whom it tells, each time anew.
+_Known = dict[str, Any] | None
+_Note = Callable[[dict[str, Any]], None]
+
+#: Of the best picture: itself, its losses, L_total / unit.
+_Best = tuple[Tensor, Losses, float]
+
 #: For each remembered step: how the picture moved, how its gradient turned, their dot product.
 _Memory = deque[tuple[Tensor, Tensor, Tensor]]
 
 
 def minimize(
-    objective: Objective, image: Tensor, iterations: int, optimizer: str
+    objective: Objective,
+    image: Tensor,
+    iterations: int,
+    optimizer: str,
+    state: State | None = None,
 ) -> Iterator[Evaluation]:
     """Minimise the objective over the pixels of `image`.
 
@@ -85,6 +123,7 @@ def minimize(
         iterations: evaluations of the network at most. A trial step that is turned down
             counts too, because it costs as much.
         optimizer: `"lbfgs"` or `"adam"`.
+        state: where to go on, instead of at `image`; its evaluations count.
 
     Yields:
         One `Evaluation` per evaluation of the network. L-BFGS ends early where no step
@@ -102,39 +141,57 @@ def minimize(
         return _Point(at, losses, loss, gradient, finite)
 
     method = {"lbfgs": _lbfgs, "adam": _adam}[optimizer]
-    best: _Point | None = None
-    lowest: deque[float] = deque(maxlen=PATIENCE + 1)
-    for point in islice(method(evaluate, image), iterations):
+    best: _Best | None = (state.image, state.losses, state.loss) if state else None
+    lowest: deque[float] = deque(state.lowest if state else (), maxlen=PATIENCE + 1)
+    done = state.done if state else 0
+
+    def note(known: dict[str, Any]) -> None:
+        nonlocal state
+        if best is not None:
+            state = State(done, *best, tuple(lowest), known)
+
+    points = method(evaluate, image, state.method if state else None, note)
+    for point in islice(points, iterations - done):
+        done += 1
         if best is None:
             if not point.finite:
                 raise OptimizationError(
                     "the loss of the first picture is not a finite number; see whether --weights is"
                     " a trained VGG-19 in the convention said, or try --device cpu"
                 )
-            best = point
-        if point.loss < best.loss and point.finite:
-            best = point
-        yield Evaluation(best.image, best.losses)
+            best = point.image, point.losses, point.loss
+        if point.loss < best[2] and point.finite:
+            best = point.image, point.losses, point.loss
+        yield Evaluation(*best[:2], lambda: state)
         if optimizer == "adam":  # swings past a minimum and comes back lower
             continue
-        lowest.append(best.loss)
-        if len(lowest) == lowest.maxlen and lowest[0] - best.loss < LEAST_FALL * lowest[0]:
+        lowest.append(best[2])
+        if len(lowest) == lowest.maxlen and lowest[0] - best[2] < LEAST_FALL * lowest[0]:
             return
 
 
-def _lbfgs(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
+def _lbfgs(evaluate: _Evaluate, start: Tensor, known: _Known, note: _Note) -> Iterator[_Point]:
     """L-BFGS (Nocedal & Wright, algorithms 7.4 and 7.5) with guards, one yield per evaluation.
 
     Against torch.optim.LBFGS: no step is so long that it kills the ReLUs, none is taken that
     does not lower the loss, and a direction that leads nowhere costs the memory, not the run.
     """
-    here = evaluate(start)
-    yield here
     large = start.shape[2] * start.shape[3] >= LARGE
     memory: _Memory = deque(maxlen=HISTORY_OF_LARGE if large else HISTORY)
+    if known is None:
+        here = evaluate(start)
+        yield here
+        image, loss, gradient = here.image, here.loss, here.gradient
+        del here
+    else:
+        image, loss, gradient = known["image"], known["loss"], known["gradient"]
+        memory.extend(map(tuple, known["memory"]))
+        del known
     while True:
-        direction = _two_loop(here.gradient, memory)
-        slope, reach = _numbers(_dot(here.gradient, direction), direction.abs().max())
+        pairs = [list(pair) for pair in memory]
+        note({"image": image, "loss": loss, "gradient": gradient, "memory": pairs})
+        direction = _two_loop(gradient, memory)
+        slope, reach = _numbers(_dot(gradient, direction), direction.abs().max())
         if memory and not (slope < 0 and isfinite(reach)):  # not a descent, or not a number
             memory.clear()
             continue
@@ -142,9 +199,9 @@ def _lbfgs(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
             return  # the gradient is zero: a minimum, or a picture that nothing can move
         step = min(1.0, LONGEST_STEP / reach) if memory else FIRST_STEP / reach
         for _ in range(TRIALS if memory else LAST_TRIALS):
-            there = evaluate(here.image.add(direction, alpha=step))
+            there = evaluate(image.add(direction, alpha=step))
             yield there
-            if there.finite and there.loss <= here.loss + DECREASE * step * slope:
+            if there.finite and there.loss <= loss + DECREASE * step * slope:
                 break
             step *= SHRINK
         else:
@@ -153,8 +210,8 @@ def _lbfgs(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
             memory.clear()
             continue
         del direction
-        moved, turned = there.image - here.image, there.gradient - here.gradient
-        here = there
+        moved, turned = there.image - image, there.gradient - gradient
+        image, loss, gradient = there.image, there.loss, there.gradient
         curvature = _dot(moved, turned)
         # A pair without positive curvature would make later directions ascend.
         bent, turn = _numbers(curvature, _dot(turned, turned))
@@ -178,11 +235,16 @@ def _two_loop(gradient: Tensor, memory: _Memory) -> Tensor:
     return direction
 
 
-def _adam(evaluate: _Evaluate, start: Tensor) -> Iterator[_Point]:
+def _adam(evaluate: _Evaluate, start: Tensor, known: _Known, note: _Note) -> Iterator[_Point]:
     """Adam (arXiv:1412.6980) at a fixed rate: no line search, so the loss may rise in between."""
-    image = start.clone().requires_grad_()
+    image = (known["image"] if known else start).clone().requires_grad_()
     adam = torch.optim.Adam([image], lr=ADAM_RATE)
+    if known:
+        adam.state[image] = {name: value.clone() for name, value in known["adam"].items()}
     while True:
+        # In place is how it works, so that what is noted is a copy.
+        moments = {name: value.clone() for name, value in adam.state[image].items()}
+        note({"image": image.detach().clone(), "adam": moments})
         point = evaluate(image.clone())
         yield point
         if not point.finite:

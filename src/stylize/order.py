@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from . import folders, output
 from .errors import OptionError, OutputError, PictureError
+from .keeper import EVERY
 from .options import STARTS, Options
 from .recipe import Recipe
 from .request import Request
@@ -22,7 +23,8 @@ class Order:
         styles: paintings, or folders of them; one may be "-".
         output: a file, a folder, a pattern with `folders.FIELDS`, or "-".
         options: how to paint.
-        recipe, read, snapshot_every, timelapse: as in `Request`.
+        recipe, read, snapshot_every, timelapse, checkpoint, checkpoint_every, resume: as in
+            `Request`.
         recursive: look into the folders in folders.
         pair: one of `folders.PAIRINGS`.
         jobs: how many pictures at once.
@@ -40,6 +42,9 @@ class Order:
     read: tuple[str, ...] = ()
     snapshot_every: int | None = None
     timelapse: str | None = None
+    checkpoint: str | None = None
+    checkpoint_every: float = EVERY
+    resume: bool = True
     recursive: bool = False
     pair: str = folders.PAIRINGS[0]
     jobs: int = JOBS
@@ -59,6 +64,9 @@ class Order:
             self.read,
             self.snapshot_every,
             self.timelapse,
+            self.checkpoint,
+            self.checkpoint_every,
+            self.resume,
         )
 
 
@@ -80,6 +88,8 @@ def requests(order: Order) -> tuple[list[Request], list[tuple[str, str]]]:
         raise OptionError("-o: name a folder")
     if order.timelapse:
         raise OptionError("--timelapse: films one picture; --snapshot-every does for folders")
+    if order.checkpoint:
+        raise OptionError("--checkpoint: is for one picture; in folders, each has its own")
     if options.together:
         for style in filter(os.path.isdir, order.styles):
             name = "--blend" if options.blend is not None else "--mask"

@@ -260,6 +260,13 @@ def mark(name: str) -> str:
     return MARK + hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
 
 
+def sweep(path: str | os.PathLike[str]) -> None:
+    """Clear away what killed runs left of the making of this file."""
+    target = Path(os.path.realpath(path))
+    for part in target.parent.glob(f"{mark(target.name)}-*.part"):
+        part.unlink(missing_ok=True)
+
+
 @contextmanager
 def aside(target: Path) -> Iterator[Path]:
     """A new, empty file beside `target`, gone afterwards unless moved; no picture by its suffix."""

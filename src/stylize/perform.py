@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from . import batch, console, folders, output, plan, report
 from .batch import Row
 from .errors import OptionError, PictureError, StylizeError
-from .interrupt import StopOnInterrupt
+from .interrupt import INTERRUPTED, TERMINATED, Ended, StopOnSignal
 from .order import Order
 from .order import requests as requests_of
 from .progress import Bar, Forecast, Seen, hidden
 from .request import Request, check
-from .run import INTERRUPTED, Outcome, Studio, paint, standing
+from .run import Outcome, Studio, paint, standing
 
 if TYPE_CHECKING:
-    from .stylizer import Step
+    from .step import Step
 
 #: The exit code of a run in which some pictures failed; it is what xargs says too.
 FAILED = 123
@@ -59,10 +59,10 @@ def perform(order: Order) -> int:
 
 def _single(order: Order, request: Request) -> int:
     try:
-        with StopOnInterrupt() as stop, Bar(hidden(order.quiet)) as bar:
+        with StopOnSignal() as stop, Bar(hidden(order.quiet)) as bar:
             forecast = Forecast()
 
-            def watch(step: "Step") -> bool:
+            def watch(step: "Step") -> int:
                 seen = Seen.of(step)
                 bar(seen)
                 forecast(seen)
@@ -76,6 +76,8 @@ def _single(order: Order, request: Request) -> int:
         raise
     if outcome.status == "skipped":
         log.warning("%s: %s, skipped", request.output, outcome.reason)
+    if outcome.code == TERMINATED:
+        log.warning("%s: terminated; %s", request.output, outcome.reason)
     if order.json:
         console.print_text(report.as_json(request, outcome))
     return outcome.code
@@ -115,7 +117,7 @@ def _several(order: Order) -> int:
         raise fault
     if fault:
         log.warning("interrupted; the same command goes on from here")
-        return INTERRUPTED
+        return fault.code if isinstance(fault, Ended) else INTERRUPTED
     return _code(rows)
 
 

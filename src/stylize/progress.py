@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from .stylizer import Step
+    from .step import Step
 
 log = logging.getLogger(__name__)
 

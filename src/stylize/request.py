@@ -9,6 +9,7 @@ from typing import Any
 
 from . import console
 from .errors import OptionError
+from .keeper import EVERY
 from .options import Options, flag, weights_path
 from .recipe import Recipe
 
@@ -26,6 +27,9 @@ class Request:
         read: other files that were read, and are not to be written over.
         snapshot_every: iterations between two snapshots; None for none.
         timelapse: where the film goes; None for none.
+        checkpoint: where the run is kept; None for a file beside the output.
+        checkpoint_every: seconds from one checkpoint to the next.
+        resume: whether to go on where an earlier run was.
     """
 
     content: str
@@ -36,6 +40,14 @@ class Request:
     read: tuple[str, ...] = ()
     snapshot_every: int | None = None
     timelapse: str | None = None
+    checkpoint: str | None = None
+    checkpoint_every: float = EVERY
+    resume: bool = True
+
+    @property
+    def kept(self) -> str | None:
+        """The file of the checkpoint; None if there is no place for one."""
+        return self.checkpoint or (f"{self.output}.checkpoint" if self.output != "-" else None)
 
     @property
     def snapshots(self) -> str:
@@ -68,12 +80,14 @@ def check(request: Request) -> None:
     if target == "-" and request.snapshot_every:
         raise OptionError("--snapshot-every: its folder is named after OUTPUT; name a file")
     inputs = request.inputs
-    written = {"-o": target} | ({"--timelapse": request.timelapse} if request.timelapse else {})
+    others = {"--timelapse": request.timelapse, "--checkpoint": request.kept}
+    written = {"-o": target} | {name: path for name, path in others.items() if path}
     for name, path in written.items():
         if any(_same_file(path, other) for other in inputs):
             raise OptionError(f"{name} {path}: is an input too; name another file")
-    if request.timelapse and _same_place(request.timelapse, target):
-        raise OptionError(f"--timelapse {request.timelapse}: is OUTPUT too; name another file")
+    for name, other in others.items():
+        if other and _same_place(other, target):
+            raise OptionError(f"{name} {other}: is OUTPUT too; name another file")
     if request.snapshot_every:
         folders = [os.path.dirname(os.path.realpath(path)) for path in (*inputs, *written.values())]
         if os.path.realpath(request.snapshots) in folders:

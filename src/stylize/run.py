@@ -17,7 +17,9 @@ from . import recipe as recipe_file
 from .errors import OutputError, PictureError, StylizeError
 from .film import Snapshots, Timelapse
 from .images import Picture
+from .interrupt import INTERRUPTED, TERMINATED
 from .job import Job
+from .keeper import Keeper
 from .options import STARTS, WEIGHTS, Options, weights_path
 from .recipe import Recipe
 from .request import Request, check
@@ -25,9 +27,8 @@ from .request import Request, check
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .stylizer import Step, Stylizer
-
-INTERRUPTED = 130
+    from .step import Step
+    from .stylizer import Stylizer
 
 log = logging.getLogger(__name__)
 
@@ -158,13 +159,14 @@ def _up_to_date(request: Request) -> bool:
     return held.repeats(options, digests, output.format_of(target)) and files.whole(target)
 
 
-def paint(request: Request, studio: Studio, watch: Callable[["Step"], object]) -> Outcome:
+def paint(request: Request, studio: Studio, watch: Callable[["Step"], int]) -> Outcome:
     """Paint one picture, and write it, unless what is there will do.
 
     Args:
         request: what was asked for.
         studio: kept from one picture to the next.
-        watch: sees every step; a true return value ends the run, and the picture so far is kept.
+        watch: sees every step, and gives 0; or, to end the run, what the command is to exit with:
+            `INTERRUPTED`, and the picture so far is kept, or `TERMINATED`.
 
     Returns:
         "done", "skipped" or "interrupted".
@@ -200,19 +202,36 @@ def paint(request: Request, studio: Studio, watch: Callable[["Step"], object]) -
             if request.recipe:
                 for departure in request.recipe.departures(painter.recipe(job)):
                     log.warning("--recipe: %s", departure)
+            keeper = Keeper(request.kept, request.checkpoint_every) if request.kept else None
             extras: list[_Extra] = []
             if request.snapshot_every:
                 recipe = painter.recipe(job, complete=False)
                 extras.append(_Extra(_snapshots(request, recipe, job.content.exif)))
             if film:
                 extras.append(_Extra(film))
-            watchers: list[Callable[[Step], object]] = [*extras, watch]
-            # All of them see every step.
-            result = painter.paint(job, lambda step: any([watch(step) for watch in watchers]))
+            watchers: list[Callable[[Step], object]] = [*extras, *([keeper] if keeper else [])]
+            ended = 0
+
+            def on_step(step: "Step") -> int:
+                nonlocal ended
+                for see in watchers:
+                    see(step)
+                ended = watch(step)
+                if ended and keeper:
+                    keeper.save(step)
+                return ended
+
+            since = keeper.latest(painter, job, request.resume) if keeper else None
+            result = painter.paint(job, on_step, since)
+        if ended == TERMINATED and not result.complete and keeper and keeper.there:
+            told = f"{keeper.path} holds the run so far"
+            return Outcome("interrupted", told, TERMINATED, job.size)
         if target == "-":
             console.write_stdout(result.encode(format))
         else:
             result.save(target)
+        if keeper and result.complete:
+            keeper.forget()
         for extra in extras:
             if extra.fault:
                 raise OutputError(f"{extra.fault}; the picture itself is done") from extra.fault
@@ -223,7 +242,7 @@ def paint(request: Request, studio: Studio, watch: Callable[["Step"], object]) -
     return Outcome(
         status="done" if result.complete else "interrupted",
         reason="" if result.complete else "holds the picture so far",
-        code=0 if result.complete else INTERRUPTED,
+        code=0 if result.complete else ended or INTERRUPTED,
         size=job.size,
         iterations=len(result.losses),
         seconds=result.seconds,

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,16 +13,17 @@ from PIL import Image
 from torch import Tensor
 
 from . import device, images, output, weights
+from .checkpoint import Checkpoint
 from .errors import OptionError
-from .finish import enlarged, finished
+from .finish import enlarged
 from .images import Picture, Source
 from .job import Job
 from .losses import Losses
-from .minimize import minimize
+from .minimize import State, minimize
 from .normalized import normalized
 from .options import Options, flag
-from .pyramid import Scale
 from .recipe import Recipe
+from .step import OnStep, Step
 from .targets import Styles, matched, objective
 from .vgg import Vgg19
 
@@ -34,51 +35,6 @@ log = logging.getLogger(__name__)
 #: Deviation of the white noise about mid grey. The paper's start is white noise of no stated
 #: amplitude; strong noise (uniform over [0, 1]) is still seen as grain in the result.
 NOISE = 0.1
-
-
-@dataclass(frozen=True)
-class Step:
-    """The state of a run after one evaluation of the network.
-
-    Attributes:
-        iteration: 1 to `iterations`, over all scales; where a scale ends early, the
-            numbers of the rest of its share are skipped.
-        iterations: planned in all.
-        scale: the size being painted.
-        scales: all of them, coarse to fine.
-        losses: of the best picture so far at this scale.
-        image: that picture, 1 x 3 x H x W in [0, 1] or a little beyond, on the run's device; to be
-            read, not written to.
-        job: what is painted.
-    """
-
-    iteration: int
-    iterations: int
-    scale: Scale
-    scales: tuple[Scale, ...]
-    losses: Losses
-    image: Tensor
-    job: Job
-
-    def picture(self) -> "NDArray[Any]":
-        """That picture as it would be if the run ended here, in the size of the result.
-
-        Returns:
-            float32 in [0, 1], H x W x 3, or H x W x 4 where the photo is transparent.
-        """
-        return finished(self.image, self.job)
-
-    @property
-    def work_left(self) -> int:
-        """Pixels still to be evaluated if no scale ends early; proportional to the time left."""
-        place = self.scales.index(self.scale)
-        until = sum(scale.iterations for scale in self.scales[: place + 1])
-        here = (until - self.iteration) * self.scale.width * self.scale.height
-        return here + sum(scale.work for scale in self.scales[place + 1 :])
-
-
-#: Sees every step; a true return value ends the run after it.
-OnStep = Callable[[Step], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,12 +167,15 @@ class Stylizer:
         """
         return self.paint(Job.prepare(self.options.but(**changes), content, styles), on_step)
 
-    def paint(self, job: Job, on_step: OnStep | None = None) -> Result:
+    def paint(
+        self, job: Job, on_step: OnStep | None = None, since: Checkpoint | None = None
+    ) -> Result:
         """Paint what has been prepared.
 
         Args:
             job: pictures and options.
             on_step: sees every `Step`; a true return value ends the run.
+            since: where to go on; the result is the same to the last bit as of one unbroken run.
 
         Raises:
             StylizeError: one of its children.
@@ -225,23 +184,24 @@ class Stylizer:
             if getattr(job.options, name) != getattr(self.options, name):
                 raise OptionError(f"{flag(name)}: is fixed for a Stylizer; make another one")
         started = time.perf_counter()
-        history: list[Losses] = []
+        before = since.seconds if since else 0.0
+        history: list[Losses] = list(since.losses) if since else []
         complete = True
         # Total variation and Adam need what inference mode forbids.
         threads = device.threads(job.options.threads)
-        with torch.inference_mode(False), torch.no_grad(), threads:
-            for step in self._steps(job):
+        told = device.memory_told(job.size)
+        with torch.inference_mode(False), torch.no_grad(), threads, told:
+            for step in self._steps(job, history, started - before, since):
                 history.append(step.losses)
                 if on_step is not None and on_step(step):
                     complete = step.iteration == step.iterations
                     break
-            with device.memory_told(job.size):
-                pixels = step.picture()
+            pixels = step.picture()
         return Result(
             pixels,
             losses=tuple(history),
             options=job.options,
-            seconds=time.perf_counter() - started,
+            seconds=before + time.perf_counter() - started,
             complete=complete,
             recipe=self.recipe(job, complete),
             exif=job.content.exif,
@@ -263,24 +223,47 @@ class Stylizer:
             digests={**job.digests, "weights": self.digest},
         )
 
-    def _steps(self, job: Job) -> Iterator[Step]:
-        """Every evaluation of a run, coarse to fine."""
-        image: Tensor | None = None
-        planned = 0
-        total = sum(scale.iterations for scale in job.scales)
-        with device.memory_told(job.size):
-            for scale in job.scales:
-                size = (scale.width, scale.height)
-                image = self.start(job, size, image)
-                aim = objective(self.styles, job, size)
-                evaluations = minimize(aim, image, scale.iterations, job.options.optimizer)
-                iteration = planned
-                for iteration, evaluation in enumerate(evaluations, start=planned + 1):
-                    image = evaluation.image
-                    yield Step(iteration, total, scale, job.scales, evaluation.losses, image, job)
-                planned += scale.iterations
-                if iteration < planned:
-                    log.info("%d x %d: nothing left to gain after iteration %d", *size, iteration)
+    def _steps(
+        self, job: Job, history: Sequence[Losses], started: float, since: Checkpoint | None
+    ) -> Iterator[Step]:
+        """Every evaluation of a run, coarse to fine, from its beginning or a checkpoint."""
+        scales = job.scales
+        total = sum(scale.iterations for scale in scales)
+        coarser = since.coarser if since else None
+        for number in range(since.scale if since else 0, len(scales)):
+            scale = scales[number]
+            size = (scale.width, scale.height)
+            planned = sum(scale.iterations for scale in scales[:number])
+            state = since.state if since else None
+            since = None
+            earlier = len(history) - (state.done if state else 0)
+            iteration = planned + (state.done if state else 0)
+            image = state.image if state else self.start(job, size, coarser)
+            aim = objective(self.styles, job, size)
+            method = job.options.optimizer
+            evaluations = minimize(aim, image, scale.iterations, method, state)
+            del state  # which the first steps leave behind
+            for evaluation in evaluations:
+                iteration += 1
+                image = evaluation.image
+
+                def checkpoint(
+                    number: int = number,
+                    coarser: Tensor | None = coarser,
+                    state: Callable[[], State | None] = evaluation.state,
+                    earlier: int = earlier,
+                ) -> Checkpoint:
+                    latest = state()
+                    known = tuple(history[: earlier + (latest.done if latest else 0)])
+                    seconds = time.perf_counter() - started
+                    return Checkpoint(self.recipe(job), number, coarser, latest, known, seconds)
+
+                yield Step(
+                    iteration, total, scale, scales, evaluation.losses, image, job, checkpoint
+                )
+            if iteration < planned + scale.iterations:
+                log.info("%d x %d: nothing left to gain after iteration %d", *size, iteration)
+            coarser = image
 
     def start(self, job: Job, size: tuple[int, int], coarser: Tensor | None = None) -> Tensor:
         """What the optimisation starts from at one size, 1 x 3 x H x W.
