@@ -1,5 +1,6 @@
-"""Runs that are broken off and go on, to the same bits; and checkpoints that are not gone on from."""
+"""Runs that are broken off and go on, to the same bits; and checkpoints that will not do."""
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -20,8 +21,8 @@ from stylize.job import Job
 from stylize.keeper import Keeper
 from stylize.step import Step
 
-#: In these, scales have 19, 16 and 14 iterations.
-HOW: dict[str, Any] = {"size": 64, "scales": 3, "iterations": 49, "device": "cpu", "threads": 1}
+#: In these, scales have 15 and 13 iterations.
+HOW: dict[str, Any] = {"size": 48, "scales": 2, "iterations": 28, "device": "cpu", "threads": 1}
 
 
 def broken_off(at: int, path: Path, stylizer: Stylizer, job: Job) -> None:
@@ -54,7 +55,7 @@ def test_a_run_that_goes_on_is_one_unbroken_run(
     job = Job.prepare(stylizer.options, photo, [painting])
     whole = stylizer.paint(job)
     path = tmp_path / "a.checkpoint"
-    for at in (1, 2, 11, 19, 20, 21, 40, 48):
+    for at in (1, 9, 16, 27):
         broken_off(at, path, stylizer, job)
         since = Checkpoint.load(path, stylizer.recipe(job), stylizer.device)
         assert at - 4 <= since.iteration(job) <= at
@@ -69,7 +70,7 @@ def test_broken_off_again_and_again(tmp_path: Path, photo: str, painting: str) -
     job = Job.prepare(stylizer.options, photo, [painting])
     path = tmp_path / "a.checkpoint"
     since: Checkpoint | None = None
-    for at in (5, 12, 18, 25, 33, 41):
+    for at in (5, 12, 16, 23):
 
         def watch(step: Step, at: int = at) -> bool:
             if step.iteration >= at and step.checkpoint:
@@ -277,8 +278,8 @@ def test_tensors_come_back_as_they_were(tmp_path: Path, photo: str, painting: st
     ours, theirs = found.state.method, kept[0].state.method
     assert len(ours["memory"]) == len(theirs["memory"]) > 3
     pairs = zip(
-        [ours["image"], *sum(ours["memory"], [])],
-        [theirs["image"], *sum(theirs["memory"], [])],
+        [ours["image"], *itertools.chain(*ours["memory"])],
+        [theirs["image"], *itertools.chain(*theirs["memory"])],
         strict=True,
     )
     for one, other in pairs:

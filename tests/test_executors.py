@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stylize.executors import Executor, Lost, Processes, Serial, Tell
+from stylize.interrupt import Ended
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
 
@@ -117,16 +118,19 @@ def test_a_worker_that_dies_costs_its_task(processes: Processes[Any, Any]) -> No
 
 @POSIX
 @pytest.mark.parametrize("make", [Serial, lambda work: Processes(work, 2)])
-def test_ctrl_c(make: Callable[[Any], Executor[Any, Any]]) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm(
+    number: signal.Signals, code: int, make: Callable[[Any], Executor[Any, Any]]
+) -> None:
     """Those under way are asked to end, no more are begun, and then it is raised."""
     executor = make(Work)
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     heard: list[int] = []
 
-    def press(number: int, message: object) -> None:
-        heard.append(number)
-        if heard.count(0) == 2 and number == 0:  # at the first, Ctrl-C may still be Python's own
-            signal.raise_signal(signal.SIGINT)
+    def press(task: int, message: object) -> None:
+        heard.append(task)
+        if heard.count(0) == 2 and task == 0:  # at the first, Ctrl-C may still be Python's own
+            signal.raise_signal(number)
 
     results = {}
 
@@ -134,10 +138,11 @@ def test_ctrl_c(make: Callable[[Any], Executor[Any, Any]]) -> None:
         for number, result in executor.run([(0, "wait"), (1, "wait"), (2, 9)], press):
             results[number] = result
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Ended) as ended:
         go()
+    assert ended.value.code == code
     assert results in ({0: "stopped"}, {0: "stopped", 1: "stopped"})
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
     executor.close()
 
 
@@ -160,14 +165,13 @@ if __name__ == "__main__":
 
 
 @POSIX
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_workers_end_with_the_parent(end: signal.Signals, tmp_path: Any) -> None:
+def test_workers_end_with_the_parent(tmp_path: Any) -> None:
     (tmp_path / "endless.py").write_text(ENDLESS)
     with subprocess.Popen([sys.executable, "endless.py"], cwd=tmp_path, stdout=-1) as process:
         assert process.stdout is not None
         workers: set[int] = set()
         while len(workers) < 2:
             workers.add(int(process.stdout.readline()))
-        process.send_signal(end)
+        process.kill()
         process.communicate(timeout=20)  # to its end: all who could write to it are gone
-        assert process.returncode == -end
+        assert process.returncode == -signal.SIGKILL
