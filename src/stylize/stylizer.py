@@ -189,14 +189,14 @@ class Stylizer:
         complete = True
         # Total variation and Adam need what inference mode forbids.
         threads = device.threads(job.options.threads)
-        told = device.memory_told(job.size)
-        with torch.inference_mode(False), torch.no_grad(), threads, told:
+        with torch.inference_mode(False), torch.no_grad(), threads:
             for step in self._steps(job, history, started - before, since):
                 history.append(step.losses)
                 if on_step is not None and on_step(step):
                     complete = step.iteration == step.iterations
                     break
-            pixels = step.picture()
+            with device.memory_told(job.size):
+                pixels = step.picture()
         return Result(
             pixels,
             losses=tuple(history),
@@ -227,6 +227,12 @@ class Stylizer:
         self, job: Job, history: Sequence[Losses], started: float, since: Checkpoint | None
     ) -> Iterator[Step]:
         """Every evaluation of a run, coarse to fine, from its beginning or a checkpoint."""
+        with device.memory_told(job.size):  # errors of who watches are not among its own
+            yield from self._evaluations(job, history, started, since)
+
+    def _evaluations(
+        self, job: Job, history: Sequence[Losses], started: float, since: Checkpoint | None
+    ) -> Iterator[Step]:
         scales = job.scales
         total = sum(scale.iterations for scale in scales)
         coarser = since.coarser if since else None
