@@ -1,6 +1,8 @@
 """What the tests share: the real network, and small pictures."""
 
+import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,28 @@ class Painter:
 
     def at_step(self, iteration: int) -> None:
         """For a test to put something in."""
+
+
+def statuses(stdout: str) -> dict[str, str]:
+    """What became of each result, by its name, out of lines of JSON."""
+    rows = [json.loads(line) for line in stdout.splitlines()]
+    return {os.path.basename(row["output"]): row["status"] for row in rows}
+
+
+@pytest.fixture
+def close(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Closes a folder, so that it cannot be looked into; root could, whatever its rights."""
+    scandir = os.scandir
+
+    def close(folder: str) -> None:
+        def refused(path: str) -> Any:
+            if path == folder:
+                raise PermissionError(13, "Permission denied", path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refused)
+
+    return close
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import GREEN, Painter
+from conftest import statuses as statuses_in
 from PIL import Image, PngImagePlugin
 
 from stylize import Options, executors, images, locks, weights
@@ -41,8 +42,7 @@ def tree(folder: str = "out") -> list[str]:
 
 
 def statuses(result: Any) -> dict[str, str]:
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
-    return {os.path.basename(line["output"]): line["status"] for line in lines}
+    return statuses_in(result.stdout)
 
 
 ALL = ["a-x.png", "a-y.png", "b-x.png", "b-y.png"]
@@ -466,16 +466,9 @@ def test_a_painting_twice_in_one_picture(here: Run) -> None:
     assert tree("all") == ["a-x.png", "b-x.png"]
 
 
-def test_a_closed_folder_is_a_failure(here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_folder_is_a_failure(here: Run, close: Callable[[str], None]) -> None:
     Path("photos/closed").mkdir()
-    scandir = os.scandir
-
-    def closed(path: Any) -> Any:
-        if path == os.path.join("photos", "closed"):
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", closed)
+    close(os.path.join("photos", "closed"))
     args = ["photos", "styles/x.png", "-o", "out", "--recursive", "--json"]
     fast = here(*args, "--fail-fast")
     assert fast.exit_code == 123

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -133,17 +134,10 @@ def test_a_folder_without_pictures() -> None:
         folders.look(["none"], False, "out")
 
 
-def test_a_closed_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_folder(close: Callable[[str], None]) -> None:
     """One inside is a failure of its own; one that was named is all there is."""
     touch("in/a.jpg", "in/closed/b.jpg")
-    scandir = os.scandir
-
-    def closed(path: str) -> object:
-        if path == os.path.join("in", "closed"):
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", closed)
+    close(os.path.join("in", "closed"))
     seen = folders.look(["in"], True, "out")
     assert seen.closed == ((os.path.join("in", "closed"), "Permission denied"),)
     assert len(seen.pictures) == 1

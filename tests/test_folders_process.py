@@ -1,6 +1,5 @@
 """Folders with the network, in processes of their own: killed, interrupted, two at a time."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from conftest import statuses
 
 from stylize import images, recipe
 from stylize.cli import command
@@ -55,11 +55,6 @@ def folder(
 @pytest.fixture(autouse=True)
 def _here(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder["folder"])
-
-
-def statuses(stdout: str) -> dict[str, str]:
-    rows = [json.loads(line) for line in stdout.splitlines()]
-    return {os.path.basename(row["output"]): row["status"] for row in rows}
 
 
 def run(out: str, *more: str) -> dict[str, str]:

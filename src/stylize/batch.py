@@ -3,10 +3,11 @@
 torch is not imported before there is something to paint.
 """
 
+import functools
 import logging
 import os
 import traceback
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import executors, files, job, locks, output
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 def settled(order: Order, requests: Sequence[Request]) -> Generator[Row, None, None]:
     """Each picture as soon as it is known what became of it."""
     waiting: dict[int, Request] = {}
-    traces: dict[str, set[str]] = {}
+    traces = functools.cache(locks.traces)
     for number, request in enumerate(requests):
         outcome = at_a_glance(request, traces)
         if not outcome:
@@ -77,18 +78,21 @@ def settled(order: Order, requests: Sequence[Request]) -> Generator[Row, None, N
             executor.close()
 
 
-def at_a_glance(request: Request, traces: dict[str, set[str]]) -> Outcome | None:
-    """What becomes of it, where there is nothing to do; with nothing written."""
+def at_a_glance(request: Request, traces: Callable[[str], set[str]]) -> Outcome | None:
+    """What becomes of it, where there is nothing to do; with nothing written.
+
+    Args:
+        request: what was asked for.
+        traces: `locks.traces`, which may remember the folders that it has looked into.
+    """
     folder, name = os.path.split(os.path.realpath(request.output))
-    if folder not in traces:
-        traces[folder] = locks.traces(folder)
-    if output.mark(name) in traces[folder]:
+    if output.mark(name) in traces(folder):
         return None  # another run is at it, or left something to be cleared away
     try:
         check(request)
         reason = standing(request)
     except StylizeError as error:
-        return Outcome("failed", str(error), error.exit_code)
+        return Outcome.failed(error)
     return Outcome("skipped", reason) if reason else None
 
 
@@ -114,9 +118,7 @@ def _work(request: Request) -> int:
 
 def _lost(lost: Lost) -> Outcome:
     how = f"signal {-lost.code}" if lost.code and lost.code < 0 else f"exit code {lost.code}"
-    return Outcome(
-        "failed", f"its worker died ({how}), perhaps for want of memory", DeviceError.exit_code
-    )
+    return Outcome.failed(DeviceError(f"its worker died ({how}), perhaps for want of memory"))
 
 
 class _Task(NamedTuple):
@@ -157,10 +159,10 @@ class _Artist:
         except StylizeError as error:
             if error is self.studio.fault:
                 raise  # no picture will be painted
-            return Outcome("failed", str(error), error.exit_code)
+            return Outcome.failed(error)
         except MemoryError:
-            return Outcome("failed", "not enough memory", DeviceError.exit_code)
+            return Outcome.failed(DeviceError("not enough memory"))
         except Exception as error:
             log.info("%s", traceback.format_exc())
             told = f"a bug: {error!r}; please report it, with what --verbose says"
-            return Outcome("failed", told, StylizeError.exit_code)
+            return Outcome.failed(StylizeError(told))

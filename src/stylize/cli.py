@@ -24,7 +24,6 @@ from .layers import LAYERS
 from .options import FORMATS
 from .order import JOBS, Order
 from .parameters import PATH, settable, typed_option
-from .perform import perform
 from .presets import PRESETS, PURPOSES
 
 log = logging.getLogger("stylize")
@@ -280,6 +279,8 @@ def command(
         if print_config:
             console.print_text(parameters.as_toml(context, options, origins))
             return 0
+        from .perform import perform  # which --help and the shell's completion need not wait for
+
         return perform(
             Order(
                 content,

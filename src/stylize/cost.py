@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .options import LARGE
@@ -31,7 +31,7 @@ class Cost(NamedTuple):
     memory: float
 
 
-def foreseen(scales: Iterable[Scale], precision: str, threads: int) -> Cost:
+def foreseen(scales: Sequence[Scale], precision: str, threads: int) -> Cost:
     """An estimate for a processor like the one it was fitted to; others differ by some factor.
 
     Args:
@@ -39,9 +39,8 @@ def foreseen(scales: Iterable[Scale], precision: str, threads: int) -> Cost:
         precision: of the network, "float32" or "bfloat16".
         threads: of the run.
     """
-    *_, finest = scales = list(scales)
     seconds = sum(scale.work for scale in scales) * CORE_SECONDS[precision] / threads
-    pixels = finest.width * finest.height
+    pixels = scales[-1].width * scales[-1].height
     each = (BYTES_KEPT if pixels < LARGE else BYTES)[precision]
     return Cost(seconds, BASE_BYTES + each * pixels)
 

@@ -42,14 +42,23 @@ def stamp(path: str | os.PathLike[str]) -> tuple[object, ...]:
 
 def digest(path: str | os.PathLike[str]) -> str:
     """SHA-256 of an ordinary file, in hex, as in `Picture`; "" if it cannot be read."""
-    with contextlib.suppress(OSError, ValueError):
-        if stat.S_ISREG(os.stat(path).st_mode):  # a pipe can be read only once
+    with contextlib.suppress(OSError):
+        if os.path.isfile(path):  # a pipe can be read only once
             return _digest(os.fspath(path), stamp(path))
     return ""
 
 
 @functools.lru_cache(maxsize=10_000)
 def _digest(path: str, _stamp: object) -> str:
+    return sha256(path)
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Of any file, in hex.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     found = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -60,13 +60,8 @@ class Snapshots:
         self.every, self.save, self.suffix = every, save, suffix
         self.taken = 0
         self.folder = Path(folder)
-        with output.told(folder):
-            real = Path(os.path.realpath(folder))
-            there = next(place for place in (real, *real.parents) if place.exists())
-            if not there.is_dir():
-                raise OutputError(f"{self.folder}: {there} is no folder; give another name")
-            with output.aside(there / "snapshot"):
-                pass
+        with output.told(folder), output.aside(output.nearest_folder(folder) / "snapshot"):
+            pass
 
     def __call__(self, step: "Step") -> None:
         """Write the picture if it is time to.

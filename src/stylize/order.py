@@ -1,13 +1,11 @@
 """What the command is asked for, and the pictures that come of it. No torch."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from . import folders, output
-from .errors import OptionError, OutputError, PictureError
-from .keeper import EVERY
-from .options import STARTS, Options
-from .recipe import Recipe
+from .errors import OptionError, PictureError
+from .options import STARTS
 from .request import Request
 
 #: Pictures at once, if nothing is said.
@@ -15,16 +13,13 @@ JOBS = 1
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the command is asked for.
+class Order(Request):
+    """What the command is asked for: a request for one picture, or for several.
 
     Attributes:
         content: the photo or a folder of photos, or "-".
         styles: paintings, or folders of them; one may be "-".
         output: a file, a folder, a pattern with `folders.FIELDS`, or "-".
-        options: how to paint.
-        recipe, read, snapshot_every, timelapse, checkpoint, checkpoint_every, resume: as in
-            `Request`.
         recursive: look into the folders in folders.
         pair: one of `folders.PAIRINGS`.
         jobs: how many pictures at once.
@@ -34,17 +29,6 @@ class Order:
         quiet: say nothing but errors.
     """
 
-    content: str
-    styles: tuple[str, ...]
-    output: str
-    options: Options
-    recipe: Recipe | None = None
-    read: tuple[str, ...] = ()
-    snapshot_every: int | None = None
-    timelapse: str | None = None
-    checkpoint: str | None = None
-    checkpoint_every: float = EVERY
-    resume: bool = True
     recursive: bool = False
     pair: str = folders.PAIRINGS[0]
     jobs: int = JOBS
@@ -55,19 +39,8 @@ class Order:
 
     def request(self, content: str, styles: tuple[str, ...], output: str) -> Request:
         """For one of the pictures."""
-        return Request(
-            content,
-            styles,
-            output,
-            self.options,
-            self.recipe,
-            self.read,
-            self.snapshot_every,
-            self.timelapse,
-            self.checkpoint,
-            self.checkpoint_every,
-            self.resume,
-        )
+        shared = {field.name: getattr(self, field.name) for field in fields(Request)}
+        return Request(**{**shared, "content": content, "styles": styles, "output": output})
 
 
 def requests(order: Order) -> tuple[list[Request], list[tuple[str, str]]]:
@@ -110,7 +83,7 @@ def requests(order: Order) -> tuple[list[Request], list[tuple[str, str]]]:
     for path in order.read:
         if os.path.realpath(path) in places:
             raise OptionError(f"-o: {path} is read, and would be written over; name another folder")
-    _check_folder(without or ".")
+    output.nearest_folder(without or ".")
     order = replace(order, options=options)
     requests = [order.request(*pair) for pair in pairs]
     if order.snapshot_every:
@@ -119,12 +92,3 @@ def requests(order: Order) -> tuple[list[Request], list[tuple[str, str]]]:
             if os.path.realpath(request.snapshots) in beside:
                 raise OptionError(f"--snapshot-every: inputs lie in {request.snapshots}")
     return requests, [*contents.closed, *styles.closed]
-
-
-def _check_folder(path: str) -> None:
-    """See that a folder is there, or can be made."""
-    there = os.path.realpath(path)
-    while not os.path.lexists(there):
-        there = os.path.dirname(there)
-    if not os.path.isdir(there):
-        raise OutputError(f"-o {path}: {there} is no folder; name another one")

@@ -78,6 +78,19 @@ def writable(path: str | os.PathLike[str]) -> None:
             pass
 
 
+def nearest_folder(path: str | os.PathLike[str]) -> Path:
+    """A folder, or where it is not there, the one in which it can be made.
+
+    Raises:
+        OutputError: what is there is no folder.
+    """
+    real = Path(os.path.realpath(path))
+    there = next(place for place in (real, *real.parents) if place.exists())
+    if not there.is_dir():
+        raise OutputError(f"{os.fspath(path)}: {there} is no folder; give another name")
+    return there
+
+
 def check_format(format: str, size: tuple[int, int] = (1, 1), depth: int = 8) -> None:
     """Find out whether a format can be written here, and hold that size and depth.
 

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from . import batch, console, folders, output, plan, report
+from . import batch, console, folders, plan, report
 from .batch import Row
 from .errors import OptionError, PictureError, StylizeError
 from .interrupt import INTERRUPTED, TERMINATED, Ended, StopOnSignal
 from .order import Order
 from .order import requests as requests_of
 from .progress import Bar, Forecast, Seen, hidden
-from .request import Request, check
-from .run import Outcome, Studio, paint, standing
+from .request import Request
+from .run import Outcome, Studio, paint, ready
 
 if TYPE_CHECKING:
     from .step import Step
@@ -47,11 +47,7 @@ def perform(order: Order) -> int:
     if order.dry_run:
         if "-" in (order.content, *order.styles):
             raise OptionError("--dry-run: does not read standard input; name a file")
-        order.options.shares(len(order.styles))
-        check(request)
-        if not standing(request):  # if anything is wrong, it is said as it would be without
-            if order.output != "-":
-                output.check_output(order.output, depth=order.options.depth)
+        if not ready(request):  # if anything is wrong, it is said as it would be without
             batch.way(request)
         return _plan(replace(order, jobs=1), [request])
     return _single(order, request)
@@ -71,8 +67,7 @@ def _single(order: Order, request: Request) -> int:
             outcome = paint(request, Studio(), watch)
     except StylizeError as error:
         if order.json:
-            outcome = Outcome("failed", str(error), error.exit_code)
-            console.print_text(report.as_json(request, outcome))
+            console.print_text(report.as_json(request, Outcome.failed(error)))
         raise
     if outcome.status == "skipped":
         log.warning("%s: %s, skipped", request.output, outcome.reason)
@@ -88,7 +83,7 @@ def _several(order: Order) -> int:
     rows = [
         (
             order.request(folder, (), ""),
-            Outcome("failed", f"{folder}: cannot be read ({reason})", PictureError.exit_code),
+            Outcome.failed(PictureError(f"{folder}: cannot be read ({reason})")),
         )
         for folder, reason in closed
     ]

@@ -3,10 +3,11 @@
 torch is imported only where there is something to paint, to see on what it would be painted.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import batch, cost, report
+from . import batch, cost, locks, report
 from .batch import Row
 from .errors import StylizeError
 from .order import Order
@@ -27,7 +28,7 @@ def plan(order: Order, requests: Sequence[Request]) -> tuple[list[Row], list[str
     """
     rows: list[Row] = []
     ways: dict[int, tuple[Scale, ...]] = {}
-    traces: dict[str, set[str]] = {}
+    traces = functools.cache(locks.traces)
     for number, request in enumerate(requests):
         outcome = batch.at_a_glance(request, traces)
         if not outcome:
@@ -36,7 +37,7 @@ def plan(order: Order, requests: Sequence[Request]) -> tuple[list[Row], list[str
                 size = way[-1].width, way[-1].height
                 outcome = Outcome("planned", size=size, iterations=sum(s.iterations for s in way))
             except StylizeError as error:
-                outcome = Outcome("failed", str(error), error.exit_code)
+                outcome = Outcome.failed(error)
         rows.append((request, outcome))
     if not ways:
         return rows, []

@@ -17,7 +17,7 @@ from . import recipe as recipe_file
 from .errors import OutputError, PictureError, StylizeError
 from .film import Snapshots, Timelapse
 from .images import Picture
-from .interrupt import INTERRUPTED, TERMINATED
+from .interrupt import TERMINATED
 from .job import Job
 from .keeper import Keeper
 from .options import STARTS, WEIGHTS, Options, weights_path
@@ -60,6 +60,11 @@ class Outcome:
     losses: dict[str, float] | None = None
     memory: int | None = None
     device_memory: int | None = None
+
+    @classmethod
+    def failed(cls, error: StylizeError) -> "Outcome":
+        """Of a picture that cannot be had."""
+        return cls("failed", str(error), error.exit_code)
 
 
 class Studio:
@@ -159,6 +164,21 @@ def _up_to_date(request: Request) -> bool:
     return held.repeats(options, digests, output.format_of(target)) and files.whole(target)
 
 
+def ready(request: Request) -> str:
+    """As `standing`; and where there is something to paint, see that it can be written.
+
+    Raises:
+        StylizeError: one of its children, of all that is wrong before a picture has been read.
+    """
+    options = request.options
+    options.shares(len(request.styles))  # several STYLEs without --blend, before all else
+    check(request)
+    reason = standing(request)
+    if not reason and request.output != "-":
+        output.check_output(request.output, depth=options.depth)
+    return reason
+
+
 def paint(request: Request, studio: Studio, watch: Callable[["Step"], int]) -> Outcome:
     """Paint one picture, and write it, unless what is there will do.
 
@@ -166,7 +186,7 @@ def paint(request: Request, studio: Studio, watch: Callable[["Step"], int]) -> O
         request: what was asked for.
         studio: kept from one picture to the next.
         watch: sees every step, and gives 0; or, to end the run, what the command is to exit with:
-            `INTERRUPTED`, and the picture so far is kept, or `TERMINATED`.
+            `interrupt.INTERRUPTED`, and the picture so far is kept, or `TERMINATED`.
 
     Returns:
         "done", "skipped" or "interrupted".
@@ -175,13 +195,9 @@ def paint(request: Request, studio: Studio, watch: Callable[["Step"], int]) -> O
         StylizeError: one of its children.
     """
     target, options = request.output, request.options
-    options.shares(len(request.styles))  # several STYLEs without --blend, before all else
-    check(request)
-    reason = standing(request)
+    reason = ready(request)
     if reason:
         return Outcome("skipped", reason)
-    if target != "-":
-        output.check_output(target, depth=options.depth)
     film = Timelapse(request.timelapse, options.background) if request.timelapse else None
     photo = _load(request.content, "content picture")
     job = Job.prepare(options, photo, studio.paintings(request.styles))
@@ -242,7 +258,7 @@ def paint(request: Request, studio: Studio, watch: Callable[["Step"], int]) -> O
     return Outcome(
         status="done" if result.complete else "interrupted",
         reason="" if result.complete else "holds the picture so far",
-        code=0 if result.complete else ended or INTERRUPTED,
+        code=0 if result.complete else ended,
         size=job.size,
         iterations=len(result.losses),
         seconds=result.seconds,

@@ -6,7 +6,6 @@ Two conventions are in use, and a network fed in the wrong one paints garbage wi
 * torchvision: a retrained network. RGB, 0..1, minus ImageNet's mean, over its deviation.
 """
 
-import hashlib
 import logging
 import os
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch import Tensor
 from torchvision.models import VGG19_Weights
 
 from .errors import WeightsError
+from .files import sha256 as _sha256
 from .layers import BLOCKS
 from .options import weights_path
 
@@ -212,14 +212,6 @@ def _checked(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
                 )
             checked[key] = tensor.float()
     return checked
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,14 +14,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+from speed import COMMAND, ROOT, seconds
+
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 PAINTINGS = ("composition-viii", "great-wave", "summertime")
-COMMAND = [sys.executable, "-m", "stylize"]
 ROUNDS = 2
 
 
@@ -68,12 +66,6 @@ def main(given: list[str]) -> None:
             names = os.listdir(one)
             _, differ, missing = filecmp.cmpfiles(one, other, names, shallow=False)
             print(f"{len(names) - len(differ + missing)} of {len(names)} files are the same bytes")
-
-
-def seconds(function: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":
