@@ -108,13 +108,18 @@ class Painter:
         losses = Losses(1.0, 2.0, 0.0, 0.0, 3.0)
         for iteration in range(1, self.iterations + 1):
             image = torch.rand(1, 3, size[1], size[0])
-            step = module.Step(iteration, self.iterations, scales[-1], scales, losses, image, job)
+            step = module.Step(
+                iteration, self.iterations, scales[-1], scales, losses, losses, 1.0, image, job
+            )
             if self.at_step(iteration) or on_step(step):
                 complete = False
                 break
         pixels = np.full((size[1], size[0], 3), np.array(GREEN) / 255)
         recipe = self.recipe(job, complete)
         return module.Result(pixels, (losses,) * iteration, self.options, 0.5, complete, recipe)
+
+    def fitted(self, job: Job, share: float | None = None) -> Job:
+        return job
 
     def recipe(self, job: Job, complete: bool = True) -> Recipe:
         facts = {"torch": "2", "device": "cpu", "precision": "float32", "digests": job.digests}

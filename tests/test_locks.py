@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from stylize import OutputError, locks, output
+from stylize import OutputError, locks, writing
 
 #: Holds the lock and half a file, and says so.
 HOLDER = """
 import sys
 from pathlib import Path
-from stylize import locks, output
-with locks.held(sys.argv[1]), output.aside(Path(sys.argv[1])):
+from stylize import locks, writing
+with locks.held(sys.argv[1]), writing.aside(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -31,7 +31,7 @@ def holder(path: Path) -> "subprocess.Popen[bytes]":
 def test_one_at_a_time_and_nothing_left(tmp_path: Path) -> None:
     out = tmp_path / "a\nb*[c].png"
     with locks.held(out):
-        assert locks.traces(tmp_path) == {output.mark(out.name)}
+        assert locks.traces(tmp_path) == {writing.mark(out.name)}
         with pytest.raises(locks.BusyError), locks.held(out):
             pass
         with locks.held(tmp_path / "other.png"):

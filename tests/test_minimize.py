@@ -20,6 +20,8 @@ from stylize.minimize import (
     LEAST_FALL,
     LONGEST_STEP,
     PATIENCE,
+    TRIALS,
+    Evaluation,
     minimize,
 )
 from stylize.vgg import Vgg19
@@ -132,11 +134,29 @@ def test_a_cliff_of_nan_is_not_stepped_over(optimizer: str) -> None:
     def cliff(x: Tensor) -> Tensor:
         return -torch.log(0.8 - x).neg().sum()
 
-    evaluations, _ = run(cliff, torch.full((1, 3, 2, 2), 0.5), 200, optimizer)
+    objective = Function(cliff)
+    evaluations: list[Evaluation] = []
+    with pytest.raises(OptimizationError, match="not a finite number"):
+        for evaluation in minimize(objective, torch.full((1, 3, 2, 2), 0.5), 200, optimizer):  # type: ignore[arg-type]
+            evaluations.append(evaluation)
     assert math.isfinite(evaluations[-1].losses.total)
     assert evaluations[-1].image.isfinite().all()
     assert evaluations[-1].image.max() < 0.8
     assert evaluations[-1].losses.total < evaluations[0].losses.total
+    given_up = 1 if optimizer == "adam" else TRIALS
+    assert len(objective.asked) == len(evaluations) + 1
+    assert not any(math.isfinite(cliff(x)) for x in objective.asked[-given_up:]), "at once"
+
+
+def test_a_step_that_is_not_finite_is_made_shorter() -> None:
+    """Where the minimum lies right before the cliff."""
+
+    def basin(x: Tensor) -> Tensor:
+        return (x - 0.79).square().sum() + 0 * torch.log(0.8 - x).sum()
+
+    evaluations, objective = run(basin, torch.full((1, 3, 2, 2), 0.78), 200)
+    assert any(x.max() > 0.8 for x in objective.asked)
+    assert (evaluations[-1].image - 0.79).abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylize import Options, OutputError, PictureError, images, output
+from stylize import Options, OutputError, PictureError, images, output, writing
 from stylize.options import FORMATS
 
 
@@ -139,7 +139,7 @@ def test_a_file_that_is_cleared_away_meanwhile(
         replace(part, target)
 
     monkeypatch.setattr(os, "replace", once_too_late)
-    output.write(tmp_path / "a.png", b"data")
+    writing.write(tmp_path / "a.png", b"data")
     assert len(set(tried)) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     assert (tmp_path / "a.png").read_bytes() == b"data"

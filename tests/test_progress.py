@@ -28,7 +28,7 @@ def watch(
             done += 1
             clock.now += pace * scale.width * scale.height
             losses = Losses(1, 1, 0, 0, 2)
-            step = Step(done, iterations, scale, scales, losses, nothing, nothing)
+            step = Step(done, iterations, scale, scales, losses, losses, 1.0, nothing, nothing)
             forecast(Seen.of(step))
     assert clock.now == pytest.approx(first + seconds)
 

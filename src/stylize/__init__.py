@@ -21,8 +21,9 @@ from .presets import PRESETS
 
 if TYPE_CHECKING:
     from .losses import Losses
+    from .result import Result
     from .step import Step
-    from .stylizer import Result, Stylizer, stylize
+    from .stylizer import Stylizer, stylize
 
 __all__ = [
     "PRESETS",

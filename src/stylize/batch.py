@@ -10,14 +10,15 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import executors, files, job, locks, output
+from . import executors, files, job, locks, writing
 from .errors import DeviceError, StylizeError
 from .executors import Executor, Lost, Tell
 from .order import Order
 from .progress import FolderBars, Seen, hidden
 from .pyramid import Scale
 from .request import Request, check
-from .run import Outcome, Studio, paint, standing
+from .run import Outcome, Studio, paint
+from .standing import standing
 
 if TYPE_CHECKING:
     from .step import Step
@@ -86,7 +87,7 @@ def at_a_glance(request: Request, traces: Callable[[str], set[str]]) -> Outcome 
         traces: `locks.traces`, which may remember the folders that it has looked into.
     """
     folder, name = os.path.split(os.path.realpath(request.output))
-    if output.mark(name) in traces(folder):
+    if writing.mark(name) in traces(folder):
         return None  # another run is at it, or left something to be cleared away
     try:
         check(request)
@@ -150,7 +151,7 @@ class _Artist:
             return ending
 
         try:
-            with output.told(request.output):
+            with writing.told(request.output):
                 os.makedirs(os.path.dirname(request.output) or ".", exist_ok=True)
             with locks.held(request.output, wait):
                 return paint(request, self.studio, watch)

@@ -1,28 +1,28 @@
 """A run under way, in a file: all that it needs to go on to the same bits.
 
-Written whole or not at all. The file begins with a line that says what it is, and one with the
-SHA-256 of the rest, which is torch's own format, read without running code from it.
+Written whole or not at all, and not gathered in memory before, which may be short. The file begins
+with a line that says what it is, one with the SHA-256 of the rest, and one with the recipe; what
+follows is torch's own format, read without running code from it.
 """
 
 import hashlib
-import io
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from torch import Tensor
 
-from . import output
+from . import writing
 from .errors import CheckpointError
 from .job import Job
 from .losses import Losses
 from .minimize import State
 from .recipe import Recipe
 
-_HEAD = b"stylize checkpoint 1\n"
+_HEAD = b"stylize checkpoint 2\n"
 
 
 @dataclass(frozen=True)
@@ -56,20 +56,25 @@ class Checkpoint:
         Raises:
             OutputError: it cannot be written.
         """
-        buffer = io.BytesIO()
         state = {**vars(self.state), "losses": asdict(self.state.losses)} if self.state else None
         held = {
-            "recipe": self.recipe.text(),
             "scale": self.scale,
             "coarser": self.coarser,
             "state": state,
             "losses": [list(asdict(losses).values()) for losses in self.losses],
             "seconds": self.seconds,
         }
-        torch.save(held, buffer)
-        data = buffer.getvalue()
-        digest = hashlib.sha256(data).hexdigest().encode()
-        output.write(path, b"".join((_HEAD, digest, b"\n", data)))
+        with writing.replaced(path) as file:
+            file.write(_HEAD)
+            rest = _Hashed(file)
+            file.write(_line(rest.hash))  # its place, until it is known
+            rest.write(self.recipe.text().encode() + b"\n")
+            try:
+                torch.save(held, cast("IO[bytes]", rest))
+            except RuntimeError as error:  # torch's own word for a disk that is full
+                raise (error.__context__ or error) from error
+            file.seek(len(_HEAD))
+            file.write(_line(rest.hash))
 
     @classmethod
     def load(
@@ -87,30 +92,72 @@ class Checkpoint:
         """
         name = os.fspath(path)
         try:
-            head, digest, data = _parts(Path(path).read_bytes())
-        except OSError as error:
-            raise CheckpointError(f"{name}: cannot be read ({error.strerror})") from error
-        if head != _HEAD:
-            raise CheckpointError(f"{name}: is no checkpoint of this version of stylize")
-        if hashlib.sha256(data).hexdigest().encode() != digest:
-            raise CheckpointError(f"{name}: is damaged")
-        try:
-            held = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
-            if held["recipe"] != recipe.text():
-                raise CheckpointError(f"{name}: is of a run with other inputs, options or versions")
+            with open(path, "rb") as file:
+                if file.read(len(_HEAD)) != _HEAD:
+                    raise CheckpointError(f"{name}: is no checkpoint of this version of stylize")
+                digest = file.readline()
+                start = file.tell()
+                if digest != _digest_line(file):
+                    raise CheckpointError(f"{name}: is damaged")
+                file.seek(start)
+                if file.readline().decode().rstrip() != recipe.text():
+                    told = "is of a run with other inputs, options or versions"
+                    raise CheckpointError(f"{name}: {told}")
+                held = torch.load(file, map_location=device, weights_only=True)
             losses = tuple(Losses(*each) for each in held["losses"])
             state = _state(held["state"])
             return cls(recipe, held["scale"], held["coarser"], state, losses, held["seconds"])
         except CheckpointError:
             raise
+        except OSError as error:
+            raise CheckpointError(f"{name}: cannot be read ({error.strerror})") from error
         except Exception as error:  # whatever has our head and its own digest, and is not ours
             raise CheckpointError(f"{name}: is damaged ({error})") from error
 
 
-def _parts(data: bytes) -> Sequence[bytes]:
-    """Head, digest, and the rest."""
-    start = len(_HEAD) + 64
-    return data[: len(_HEAD)], data[len(_HEAD) : start], data[start + 1 :]
+def recipe(path: str | os.PathLike[str]) -> str:
+    """The recipe of the run that a checkpoint is of, as text; "" if there is none."""
+    try:
+        with open(path, "rb") as file:
+            lines = [file.readline(2**20) for _ in range(3)]
+    except OSError:
+        return ""
+    return lines[2].decode(errors="replace").rstrip() if lines[0] == _HEAD else ""
+
+
+def size(path: str | os.PathLike[str]) -> int | None:
+    """The `--size` of that run in pixels; None if it is not known, or was a word."""
+    try:
+        found = json.loads(recipe(path))["options"]["size"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, int) else None
+
+
+def _digest_line(file: IO[bytes]) -> bytes:
+    """Of the rest of a file."""
+    found = hashlib.sha256()
+    while block := file.read(1 << 20):
+        found.update(block)
+    return _line(found)
+
+
+def _line(found: Any) -> bytes:
+    return bytes(found.hexdigest().encode()) + b"\n"
+
+
+class _Hashed:
+    """What is written to a file is hashed on its way."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.hash = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.hash.update(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def _state(held: Mapping[str, Any] | None) -> State | None:

@@ -153,6 +153,12 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     help=f"Write a film of how the picture grew: {' '.join(SIDES)}.  [default: none]",
 )
 @click.option(
+    "--trace",
+    metavar="PATH",
+    type=PATH,
+    help="Write a line of JSON for each iteration: size, seconds, step, losses.  [default: none]",
+)
+@click.option(
     "--checkpoint",
     metavar="PATH",
     type=PATH,
@@ -245,6 +251,7 @@ def command(
     print_config: bool,
     snapshot_every: int | None,
     timelapse: str | None,
+    trace: str | None,
     checkpoint: str | None,
     checkpoint_every: float,
     resume: bool,
@@ -291,6 +298,7 @@ def command(
                 read=tuple(path for path in (recipe, context.params["config"]) if path),
                 snapshot_every=snapshot_every,
                 timelapse=timelapse,
+                trace=trace,
                 checkpoint=checkpoint,
                 checkpoint_every=checkpoint_every,
                 resume=resume,

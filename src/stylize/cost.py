@@ -3,46 +3,107 @@
 import contextlib
 import ctypes
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
+from .errors import DeviceError
+from .layers import LAYERS, values_a_pixel
 from .options import LARGE
 from .pyramid import Scale
 
-#: Fitted to runs of 128 to 1448 pixels square on two cores (AVX512-BF16), by precision: seconds of
-#: one core for a pixel evaluated, and bytes a pixel of the result at their peak.
+#: L-BFGS: pairs kept, by the size of the picture alone. More than 20 gained nothing; each costs
+#: 24 bytes a pixel, which tells where pictures are large.
+HISTORY, HISTORY_OF_LARGE = 20, 6
+
+#: Fitted to runs of 128 to 2048 pixels on two cores (AVX512-BF16): seconds of one core for a pixel
+#: evaluated, by precision, and the seconds until the network is there.
 CORE_SECONDS = {"bfloat16": 4.1e-6, "float32": 7.8e-6}
-BYTES = {"bfloat16": 900, "float32": 1550}
-#: Pictures below `LARGE` take more, because freed memory is kept for speed.
-BYTES_KEPT = {"bfloat16": 1600, "float32": 2350}
-#: Libraries, network, and what reading a photo takes; and the seconds until they are there.
-BASE_BYTES, START_SECONDS = 0.88e9, 4.0
+START_SECONDS = 4.0
+#: Likewise, in bytes: libraries, network and what reading a photo takes; and for each pixel, the
+#: pictures that are neither activations nor L-BFGS's.
+BASE_BYTES, OTHER_BYTES = 0.86e9, 64
+#: What memory that is kept for speed adds to pictures below `LARGE`.
+KEPT = 1.1
+#: What `--size fit` takes of the memory that is free, because it is an estimate; and pixels that
+#: the longer side of anything worth painting has.
+MARGIN, SMALLEST = 0.9, 64
+#: Bytes of a value.
+_WIDTHS = {"bfloat16": 2, "float32": 4}
 
 
-class Cost(NamedTuple):
-    """What a picture takes.
+@dataclass(frozen=True)
+class Memory:
+    """What a run needs beside libraries and network, which `BASE_BYTES` stands for.
+
+    Nothing is estimated here but `OTHER_BYTES` and `KEPT`: the activations of all layers down to
+    the deepest, as `Vgg19.backward` needs them, one more for its gradient, the photo's features,
+    and two pictures for each pair of L-BFGS. `tests/benchmarks/memory.py` measures.
 
     Attributes:
-        seconds: of wall time, once the network is there.
-        memory: of the process at its peak, in bytes.
+        precision: of the network, "float32" or "bfloat16".
+        content_layers, style_layers: in use.
+        optimizer: as in `Options`.
     """
 
-    seconds: float
-    memory: float
+    precision: str
+    content_layers: Collection[str]
+    style_layers: Collection[str]
+    optimizer: str
+
+    def __call__(self, pixels: int) -> int:
+        """Bytes at the peak, for a result of that many pixels."""
+        return round(pixels * self._each(pixels < LARGE))
+
+    def most(self, room: float) -> int:
+        """Pixels of the largest result that needs no more than `room` bytes."""
+        large = int(room / self._each(False))
+        return large if large >= LARGE else min(int(room / self._each(True)), LARGE - 1)
+
+    def _each(self, small: bool) -> float:
+        deepest = max(LAYERS.index(layer) for layer in (*self.content_layers, *self.style_layers))
+        kept = [*LAYERS[: deepest + 1], LAYERS[deepest], *self.content_layers]
+        values = sum(map(values_a_pixel, kept))
+        # Adam has two means, and both are copied, with the picture, for a checkpoint.
+        pairs = (HISTORY if small else HISTORY_OF_LARGE) if self.optimizer == "lbfgs" else 3
+        each = values * _WIDTHS[self.precision] + 24 * pairs + OTHER_BYTES
+        return each * KEPT if small else each
 
 
-def foreseen(scales: Sequence[Scale], precision: str, threads: int) -> Cost:
-    """An estimate for a processor like the one it was fitted to; others differ by some factor.
+def fitted(size: tuple[int, int], smaller: bool, need: Memory, room: float) -> int:
+    """The longer side at which there is memory for a result.
+
+    Args:
+        size: (width, height) that is wanted.
+        smaller: whether it may be smaller than that.
+        need: of the run.
+        room: bytes that can be had.
+
+    Raises:
+        DeviceError: there is no memory for it; the message says for what there is.
+    """
+    pixels = size[0] * size[1]
+    if need(pixels) <= (MARGIN if smaller else 1) * room:
+        return max(size)
+    side = int(max(size) * (need.most(MARGIN * room) / pixels) ** 0.5)
+    if smaller and side >= SMALLEST:
+        return side
+    told = f"needs {need(pixels) / 1e9:.1f} GB of memory beyond the network's"
+    instead = f"--size {side} fits" if side >= SMALLEST else "not even a small one fits"
+    raise DeviceError(
+        f"a result of {size[0]} x {size[1]} pixels {told}, and there are {room / 1e9:.1f};"
+        f" {instead}, or end other programs"
+    )
+
+
+def seconds(scales: Sequence[Scale], precision: str, threads: int) -> float:
+    """Of wall time, once the network is there; other processors differ by some factor.
 
     Args:
         scales: of the run, coarse to fine.
         precision: of the network, "float32" or "bfloat16".
         threads: of the run.
     """
-    seconds = sum(scale.work for scale in scales) * CORE_SECONDS[precision] / threads
-    pixels = scales[-1].width * scales[-1].height
-    each = (BYTES_KEPT if pixels < LARGE else BYTES)[precision]
-    return Cost(seconds, BASE_BYTES + each * pixels)
+    return sum(scale.work for scale in scales) * CORE_SECONDS[precision] / threads
 
 
 def keep_memory(pixels: int) -> None:
@@ -62,8 +123,15 @@ def keep_memory(pixels: int) -> None:
             libc = ctypes.CDLL(None)
             libc.mallopt(-4, mapped)
             libc.mallopt(-1, trimmed)
-            if trimmed > 0:
-                libc.malloc_trim(0)
+    if trimmed > 0:
+        give_back()
+
+
+def give_back() -> None:
+    """Have glibc return what it keeps and nobody uses, so that the system counts it as free."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def measure_anew() -> None:

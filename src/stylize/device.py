@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
+from . import cost, room
 from .errors import DeviceError
 
 
@@ -53,6 +54,17 @@ def peak(device: torch.device) -> int | None:
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
+def free(device: torch.device) -> int:
+    """Bytes that can be had for a run, where the network is on the device already."""
+    cost.give_back()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        left, _ = torch.cuda.mem_get_info(device)
+        return left
+    # An Apple GPU shares the machine's memory.
+    return room.free()
+
+
 @contextmanager
 def memory_told(size: tuple[int, int] | None = None) -> Iterator[None]:
     """Turn the several ways in which memory runs out into one error.
@@ -80,7 +92,8 @@ def memory_told(size: tuple[int, int] | None = None) -> Iterator[None]:
         if size is None:
             raise DeviceError("not enough memory for the network; try --device cpu") from error
         raise DeviceError(
-            f"not enough memory for a result of {size[0]} x {size[1]} pixels; give a smaller --size"
+            f"not enough memory for a result of {size[0]} x {size[1]} pixels; --size"
+            f" {int(0.7 * max(size))} takes half of it"
         ) from error
 
 

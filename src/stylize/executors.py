@@ -191,6 +191,10 @@ class _Done(NamedTuple):
     result: Any
 
 
+#: Terminals and supervisors send them to all processes of a command; workers wait for `_Stop`.
+_OURS = (signal.SIGINT, signal.SIGTERM)
+
+
 class _Worker:
     """A process, as seen from outside."""
 
@@ -200,12 +204,13 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         level = log.getEffectiveLevel()
         self.process = context.Process(target=_serve, args=(theirs, make, number, workers, level))
-        # The worker ignores Ctrl-C from its first moment on; while it starts, so do we.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # The worker ignores them from its first moment on; while it starts, so do we.
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in _OURS}
         try:
             self.process.start()
         finally:
-            signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+            for signal_, handler in before.items():
+                signal.signal(signal_, handler or signal.SIG_DFL)
         theirs.close()
         self.task: int | None = None
         self.stopped = False
@@ -243,7 +248,8 @@ def _serve(
     connection: Connection, make: Callable[[int, int], Any], number: int, workers: int, level: int
 ) -> None:
     """What a worker does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; see `_Stop`
+    for ours in _OURS:
+        signal.signal(ours, signal.SIG_IGN)
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
     stop = 0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from PIL import Image, ImageColor, features
 
-from . import output
+from . import output, writing
 from .errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Snapshots:
         self.every, self.save, self.suffix = every, save, suffix
         self.taken = 0
         self.folder = Path(folder)
-        with output.told(folder), output.aside(output.nearest_folder(folder) / "snapshot"):
+        with writing.told(folder), writing.aside(writing.nearest_folder(folder) / "snapshot"):
             pass
 
     def __call__(self, step: "Step") -> None:
@@ -71,7 +71,7 @@ class Snapshots:
         """
         due = step.iteration // self.every
         if due > self.taken:
-            with output.told(self.folder):
+            with writing.told(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
             self.save(step.picture(), self.folder / f"{step.iteration:06}{self.suffix}")
         self.taken = due
@@ -116,7 +116,7 @@ class Timelapse:
             raise OutputError(f"{self.path}: this Pillow was built without webp; use .gif")
         if self.suffix == ".mp4":
             _encoder(self.path)
-        output.writable(path)
+        writing.writable(path)
         self._forget()
 
     def _forget(self) -> None:
@@ -165,9 +165,9 @@ class Timelapse:
         self._forget()
         if reel is None:
             return
-        with output.told(self.path):
+        with writing.told(self.path):
             data = reel.data()
-        output.write(self.path, data)
+        writing.write(self.path, data)
 
 
 class _Pictures:

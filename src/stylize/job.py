@@ -5,7 +5,7 @@ So that whatever is wrong with the input is told before anything that takes time
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import images, pyramid
@@ -102,6 +102,18 @@ class Job:
             scales=scales,
             digests=digests,
         )
+
+    def resized(self, size: int) -> "Job":
+        """The same with another `--size`.
+
+        Raises:
+            OptionError: out of range.
+            PictureError: the result would be too small for the layers in use.
+        """
+        options = self.options.but(size=size)
+        scales = way(options, self.content.size, self.content.name)
+        size_of_result = (scales[-1].width, scales[-1].height)
+        return replace(self, options=options, size=size_of_result, scales=scales)
 
 
 def layers(options: Options) -> tuple[dict[str, float], dict[str, float]]:

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from . import output
+from . import writing
 from .errors import CheckpointError, StylizeError
 
 if TYPE_CHECKING:
@@ -36,6 +36,24 @@ class Keeper:
         self.due = time.monotonic() + every
         self.there = self.told = False
 
+    def sized(self, painter: "Stylizer", job: "Job") -> "Job":
+        """The job in the size that an earlier run of it took with `--size fit`, if it still fits.
+
+        Or free memory, which is never quite the same, would decide whether the run goes on.
+
+        Args:
+            painter: that is to go on.
+            job: what it is to paint.
+        """
+        from . import checkpoint
+
+        if job.options.size == "fit" and (size := checkpoint.size(self.path)):
+            with contextlib.suppress(StylizeError):
+                before = painter.fitted(job.resized(size))
+                if checkpoint.recipe(self.path) == painter.recipe(before).text():
+                    return before
+        return job
+
     def latest(self, painter: "Stylizer", job: "Job", resume: bool) -> "Checkpoint | None":
         """Where an earlier run of the same picture was, if there is anything of it.
 
@@ -47,7 +65,7 @@ class Keeper:
             resume: whether to go on.
         """
         with contextlib.suppress(OSError):
-            output.sweep(self.path)
+            writing.sweep(self.path)
         if not os.path.lexists(self.path):
             return None
         from .checkpoint import Checkpoint
@@ -72,19 +90,22 @@ class Keeper:
         if time.monotonic() >= self.due:
             self.save(step)
 
-    def save(self, step: "Step") -> None:
-        """Write one."""
+    def save(self, step: "Step") -> bool:
+        """Write one; whether it is there now."""
         if step.checkpoint is None:
-            return
+            return False
         try:
             step.checkpoint().save(self.path)
             self.there = True
+            return True
         except StylizeError as error:
             if not self.told:
                 log.warning("%s; the run goes on without a checkpoint", error)
             self.told = True
-        # From its end on, so that a slow disk does not take all of the time.
-        self.due = time.monotonic() + self.every
+            return False
+        finally:
+            # From its end on, so that a slow disk does not take all of the time.
+            self.due = time.monotonic() + self.every
 
     def forget(self) -> None:
         """The picture is done."""

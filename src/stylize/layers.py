@@ -6,6 +6,8 @@ from .errors import OptionError
 
 #: Convolutions in each of VGG-19's five blocks.
 BLOCKS = (2, 2, 4, 4, 4)
+#: Feature maps of each block's layers.
+CHANNELS = (64, 128, 256, 512, 512)
 
 #: The activations that can be tapped, shallow to deep: relu1_1 ... relu5_4.
 LAYERS: tuple[str, ...] = tuple(
@@ -53,6 +55,12 @@ def parse_layers(specs: str | Sequence[str], option: str) -> dict[str, float]:
     if not factors:
         raise OptionError(f"{option}: name at least one layer")
     return {name: factors[name] for name in LAYERS if name in factors}
+
+
+def values_a_pixel(layer: str) -> float:
+    """Activations of a layer, over the pixels of the picture that it is shown."""
+    block = int(layer[4]) - 1
+    return CHANNELS[block] * 0.25**block
 
 
 def smallest_side(layers: Sequence[str]) -> int:

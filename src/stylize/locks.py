@@ -8,7 +8,7 @@ from pathlib import Path
 
 import filelock
 
-from . import output
+from . import writing
 
 
 class BusyError(Exception):
@@ -32,9 +32,9 @@ def held(path: str | os.PathLike[str], wait: Callable[[], bool] | None = None) -
     """
     target = Path(os.path.realpath(path))
     # For all who can write in that folder: else another's would be in the way for good.
-    name = target.parent / f"{output.mark(target.name)}.lock"
+    name = target.parent / f"{writing.mark(target.name)}.lock"
     lock: filelock.BaseFileLock = filelock.FileLock(name, mode=0o666)
-    with output.told(path):
+    with writing.told(path):
         while not lock.is_locked:
             try:
                 lock.acquire(timeout=0 if wait is None else 0.5)
@@ -42,8 +42,8 @@ def held(path: str | os.PathLike[str], wait: Callable[[], bool] | None = None) -
                 if wait is None or not wait():
                     raise BusyError("another run is at it") from None
     try:
-        with output.told(path):
-            output.sweep(target)
+        with writing.told(path):
+            writing.sweep(target)
         yield
     finally:
         # While it is held: who waits for it sees that it has no name any more, and makes another.
@@ -55,8 +55,8 @@ def held(path: str | os.PathLike[str], wait: Callable[[], bool] | None = None) -
 
 
 def traces(folder: str | os.PathLike[str]) -> set[str]:
-    """The `output.mark` of each file in a folder at which a run is, or was when it was killed."""
+    """The `writing.mark` of each file in a folder at which a run is, or was when it was killed."""
     with contextlib.suppress(OSError):
         names = os.listdir(folder)
-        return {name[: len(output.mark(""))] for name in names if name.startswith(output.MARK)}
+        return {name[: len(writing.mark(""))] for name in names if name.startswith(writing.MARK)}
     return set()

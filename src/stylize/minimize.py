@@ -16,15 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .cost import HISTORY, HISTORY_OF_LARGE
 from .errors import OptimizationError
 from .losses import Losses, Objective
 from .options import LARGE
 
 GREY_LEVEL = 1 / 255
 
-#: L-BFGS: pairs kept, by the size of the picture alone. More than 20 gained nothing; each costs
-#: 24 bytes a pixel, which tells where pictures are large.
-HISTORY, HISTORY_OF_LARGE = 20, 6
 #: The first step, along the bare gradient, moves no value by more than this.
 FIRST_STEP = 10 * GREY_LEVEL
 #: Nor does any later one: a full step can otherwise land where every ReLU is dead, the
@@ -75,27 +73,36 @@ class Evaluation:
     Attributes:
         image: the best picture so far, 1 x 3 x H x W. Not overwritten later.
         losses: that picture's.
+        tried: losses of the picture evaluated, which is the best or was turned down.
+        step: how far it was along the direction chosen, 1 being all of it; for Adam, its rate. 0 at
+            the start.
         state: gives the latest there is, None before the first; to be asked before the next
             evaluation, and not kept by those who do not ask.
     """
 
     image: Tensor
     losses: Losses
+    tried: Losses
+    step: float
     state: Callable[[], State | None]
 
 
 @dataclass(frozen=True)
 class _Point:
-    """A picture with its loss (L_total / unit), the gradient of that, and if both are finite."""
+    """A picture with its loss (L_total / unit), the gradient of that, and if both are finite.
+
+    `step` is as in `Evaluation`.
+    """
 
     image: Tensor
+    step: float
     losses: Losses
     loss: float
     gradient: Tensor
     finite: bool
 
 
-_Evaluate = Callable[[Tensor], _Point]
+_Evaluate = Callable[[Tensor, float], _Point]
 
 #: What a method noted, for it to go on; None at the start. And whom it tells, each time anew.
 _Known = dict[str, Any] | None
@@ -127,18 +134,19 @@ def minimize(
 
     Yields:
         One `Evaluation` per evaluation of the network. L-BFGS ends early where no step
-        lowers the loss any more, or hardly; Adam where it meets a loss that is not finite.
+        lowers the loss any more, or hardly.
 
     Raises:
-        OptimizationError: the loss of the start is not a finite number.
+        OptimizationError: the loss is not a finite number: of the start, of any picture that Adam
+            comes to, or of all that L-BFGS tries along one direction.
     """
 
-    def evaluate(at: Tensor) -> _Point:
+    def evaluate(at: Tensor, step: float) -> _Point:
         terms, gradient = objective(at)
         losses = objective.losses(terms)
         loss = losses.total / objective.unit
         finite = isfinite(loss) and bool(gradient.isfinite().all())
-        return _Point(at, losses, loss, gradient, finite)
+        return _Point(at, step, losses, loss, gradient, finite)
 
     method = {"lbfgs": _lbfgs, "adam": _adam}[optimizer]
     best: _Best | None = (state.image, state.losses, state.loss) if state else None
@@ -151,18 +159,19 @@ def minimize(
             state = State(done, *best, tuple(lowest), known)
 
     points = method(evaluate, image, state.method if state else None, note)
+    astray = 0
     for point in islice(points, iterations - done):
         done += 1
-        if best is None:
-            if not point.finite:
-                raise OptimizationError(
-                    "the loss of the first picture is not a finite number; see whether --weights is"
-                    " a trained VGG-19 in the convention said, or try --device cpu"
-                )
+        astray = 0 if point.finite else astray + 1
+        # No step is long, and the last of these was tiny: the reason will not pass.
+        if astray and (best is None or optimizer == "adam" or astray == TRIALS):
+            raise OptimizationError(
+                "the loss is not a finite number; see whether --weights is a trained VGG-19 in the"
+                " convention said, or try --precision float32 or --device cpu"
+            )
+        if best is None or (point.loss < best[2] and point.finite):
             best = point.image, point.losses, point.loss
-        if point.loss < best[2] and point.finite:
-            best = point.image, point.losses, point.loss
-        yield Evaluation(*best[:2], lambda: state)
+        yield Evaluation(*best[:2], point.losses, point.step, lambda: state)
         if optimizer == "adam":  # swings past a minimum and comes back lower
             continue
         lowest.append(best[2])
@@ -179,7 +188,7 @@ def _lbfgs(evaluate: _Evaluate, start: Tensor, known: _Known, note: _Note) -> It
     large = start.shape[2] * start.shape[3] >= LARGE
     memory: _Memory = deque(maxlen=HISTORY_OF_LARGE if large else HISTORY)
     if known is None:
-        here = evaluate(start)
+        here = evaluate(start, 0.0)
         yield here
         image, loss, gradient = here.image, here.loss, here.gradient
         del here
@@ -199,7 +208,7 @@ def _lbfgs(evaluate: _Evaluate, start: Tensor, known: _Known, note: _Note) -> It
             return  # the gradient is zero: a minimum, or a picture that nothing can move
         step = min(1.0, LONGEST_STEP / reach) if memory else FIRST_STEP / reach
         for _ in range(TRIALS if memory else LAST_TRIALS):
-            there = evaluate(image.add(direction, alpha=step))
+            there = evaluate(image.add(direction, alpha=step), step)
             yield there
             if there.finite and there.loss <= loss + DECREASE * step * slope:
                 break
@@ -245,10 +254,8 @@ def _adam(evaluate: _Evaluate, start: Tensor, known: _Known, note: _Note) -> Ite
         # In place is how it works, so that what is noted is a copy.
         moments = {name: value.clone() for name, value in adam.state[image].items()}
         note({"image": image.detach().clone(), "adam": moments})
-        point = evaluate(image.clone())
+        point = evaluate(image.clone(), ADAM_RATE if moments else 0.0)
         yield point
-        if not point.finite:
-            return
         image.grad = point.gradient
         adam.step()
 

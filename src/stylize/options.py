@@ -76,8 +76,9 @@ class Options:
 
     size: int | str = _option(
         "auto",
-        checks.integer(16, 65536, "auto", "original"),
-        "Longer side of the result in pixels, or 'original' for the photo's own.",
+        checks.integer(16, 65536, "auto", "original", "fit"),
+        "Longer side of the result in pixels; 'original' for the photo's own, 'fit' for that or the"
+        " largest that there is memory for.",
         metavar="PIXELS",
         short="-s",
         shown=f"{AUTO_SIZE}, or the photo's own if smaller",

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, fields, replace
 
-from . import folders, output
+from . import folders, output, writing
 from .errors import OptionError, PictureError
 from .options import STARTS
 from .request import Request
@@ -61,6 +61,8 @@ def requests(order: Order) -> tuple[list[Request], list[tuple[str, str]]]:
         raise OptionError("-o: name a folder")
     if order.timelapse:
         raise OptionError("--timelapse: films one picture; --snapshot-every does for folders")
+    if order.trace:
+        raise OptionError("--trace: is of one picture; --json tells the losses of several")
     if order.checkpoint:
         raise OptionError("--checkpoint: is for one picture; in folders, each has its own")
     if options.together:
@@ -83,7 +85,7 @@ def requests(order: Order) -> tuple[list[Request], list[tuple[str, str]]]:
     for path in order.read:
         if os.path.realpath(path) in places:
             raise OptionError(f"-o: {path} is read, and would be written over; name another folder")
-    output.nearest_folder(without or ".")
+    writing.nearest_folder(without or ".")
     order = replace(order, options=options)
     requests = [order.request(*pair) for pair in pairs]
     if order.snapshot_every:

@@ -1,17 +1,13 @@
-"""Pictures out: formats, what each can hold, and whole files or none. No torch."""
+"""Pictures out: formats, and what each can hold. No torch."""
 
-import hashlib
 import io
 import os
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageCms, PngImagePlugin, features
 
+from . import writing
 from .errors import OptionError, OutputError
 from .options import FORMATS, Options
 from .recipe import KEY, Recipe
@@ -21,8 +17,6 @@ if TYPE_CHECKING:
 
 #: Pixels a side at most, where a format (or its library) has such a limit.
 _LARGEST = {"jpeg": 65500, "webp": 16383}
-#: What the names of files begin with that are gone when a run has ended.
-MARK = ".stylize-"
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -54,41 +48,7 @@ def check_output(
             permission, or a size that the format cannot hold.
     """
     check_format(format_of(path), size, depth)
-    writable(path)
-
-
-def writable(path: str | os.PathLike[str]) -> None:
-    """Find out, without leaving a trace, whether a file of any kind can be written at `path`.
-
-    Raises:
-        OutputError: missing parent folder, a folder by that name, or no permission.
-    """
-    name = os.fspath(path)
-    with told(path):
-        target = Path(os.path.realpath(path))
-        if target.is_dir():
-            raise OutputError(f"{name}: is a folder; give a file name")
-        if not target.parent.is_dir():
-            raise OutputError(f"{name}: no folder {target.parent}; make it first")
-        if target.exists() and not target.is_file():
-            raise OutputError(f"{name}: is no ordinary file; '-o -' writes to a pipe")
-        if target.exists() and not os.access(target, os.W_OK):
-            raise OutputError(f"{name}: is there already, and write-protected")
-        with aside(target):
-            pass
-
-
-def nearest_folder(path: str | os.PathLike[str]) -> Path:
-    """A folder, or where it is not there, the one in which it can be made.
-
-    Raises:
-        OutputError: what is there is no folder.
-    """
-    real = Path(os.path.realpath(path))
-    there = next(place for place in (real, *real.parents) if place.exists())
-    if not there.is_dir():
-        raise OutputError(f"{os.fspath(path)}: {there} is no folder; give another name")
-    return there
+    writing.writable(path)
 
 
 def check_format(format: str, size: tuple[int, int] = (1, 1), depth: int = 8) -> None:
@@ -186,33 +146,7 @@ def save(
     Raises:
         OutputError: unknown suffix, or the file cannot be written.
     """
-    write(path, encode(pixels, format_of(path), options, recipe, exif))
-
-
-def write(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file, whole or not at all; a link is followed, what is there is replaced.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    with told(path):
-        target = Path(os.path.realpath(path))  # through a link, not over it
-        try:
-            _move_in(target, data)
-        except FileNotFoundError:
-            # A run that had the lock of that name took ours for what a killed one had left.
-            _move_in(target, data)
-
-
-def _move_in(target: Path, data: bytes) -> None:
-    with aside(target) as part:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # or, after a power cut, the name could be there alone
-        if target.exists():
-            shutil.copymode(target, part)
-        os.replace(part, target)
+    writing.write(path, encode(pixels, format_of(path), options, recipe, exif))
 
 
 def to_image(pixels: "NDArray[Any]") -> Image.Image:
@@ -266,41 +200,3 @@ def _srgb() -> bytes:
     """The profile of sRGB, without the date that littleCMS puts into it."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return profile[:24] + bytes(12) + profile[36:]
-
-
-def mark(name: str) -> str:
-    """What the names of files begin with that belong to the making of the file of that name."""
-    return MARK + hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-
-
-def sweep(path: str | os.PathLike[str]) -> None:
-    """Clear away what killed runs left of the making of this file."""
-    target = Path(os.path.realpath(path))
-    for part in target.parent.glob(f"{mark(target.name)}-*.part"):
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def aside(target: Path) -> Iterator[Path]:
-    """A new, empty file beside `target`, gone afterwards unless moved; no picture by its suffix."""
-    part = target.parent / f"{mark(target.name)}-{secrets.token_hex(8)}.part"
-    try:
-        # Not by tempfile: its files are private, and the result should get the usual rights.
-        part.open("xb").close()
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def told(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Say which file it was that the system would not write.
-
-    Raises:
-        OutputError: for any error of the system in the block.
-    """
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{os.fspath(path)}: cannot be written ({reason})") from error

@@ -18,7 +18,8 @@ from .order import Order
 from .order import requests as requests_of
 from .progress import Bar, Forecast, Seen, hidden
 from .request import Request
-from .run import Outcome, Studio, paint, ready
+from .run import Outcome, Studio, paint
+from .standing import ready
 
 if TYPE_CHECKING:
     from .step import Step

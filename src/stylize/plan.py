@@ -6,8 +6,9 @@ torch is imported only where there is something to paint, to see on what it woul
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from . import batch, cost, locks, report
+from . import batch, cost, job, locks, report, room
 from .batch import Row
 from .errors import StylizeError
 from .order import Order
@@ -33,32 +34,61 @@ def plan(order: Order, requests: Sequence[Request]) -> tuple[list[Row], list[str
         outcome = batch.at_a_glance(request, traces)
         if not outcome:
             try:
-                ways[number] = way = batch.way(request)
-                size = way[-1].width, way[-1].height
-                outcome = Outcome("planned", size=size, iterations=sum(s.iterations for s in way))
+                ways[number] = batch.way(request)
+                outcome = Outcome("planned")
             except StylizeError as error:
                 outcome = Outcome.failed(error)
         rows.append((request, outcome))
     if not ways:
         return rows, []
-    device, precision, threads = _machine(order)
-    where = f"on {device} in {precision}, {threads} threads a picture"
-    if device != "cpu":
-        return rows, [where]
+    machine = _machine(order)
+    at_once = min(order.jobs, len(ways))
     seconds, most = 0.0, 0.0
     for number, way in ways.items():
-        foreseen = cost.foreseen(way, precision, threads)
-        request, outcome = rows[number]
-        estimate = replace(outcome, seconds=foreseen.seconds, memory=round(foreseen.memory))
-        rows[number] = request, estimate
-        seconds, most = seconds + foreseen.seconds, max(most, foreseen.memory)
-    at_once = min(order.jobs, len(ways))
+        request, _ = rows[number]
+        outcome = _foreseen(request, way, machine, machine.room / at_once)
+        rows[number] = request, outcome
+        seconds, most = seconds + (outcome.seconds or 0), max(most, outcome.memory or 0)
+    where = f"on {machine.device} in {machine.precision}, {machine.threads} threads a picture"
+    if machine.device != "cpu":
+        return rows, [where]
     took = report.duration(cost.START_SECONDS + seconds / at_once)
     return rows, [f"about {took} and {at_once * most / 1e9:.1f} GB {where}"]
 
 
-def _machine(order: Order) -> tuple[str, str, int]:
-    """The kind of device that would be used, the precision, and the threads for each picture."""
+def _foreseen(
+    request: Request, way: tuple[Scale, ...], machine: "_Machine", room: float
+) -> Outcome:
+    """What becomes of it if it is painted in the memory that is its own."""
+    options = request.options
+    need = cost.Memory(machine.precision, *job.layers(options), options.optimizer)
+    size = way[-1].width, way[-1].height
+    try:
+        side = cost.fitted(size, options.size == "fit", need, room)
+        if side < max(size):
+            way = batch.way(replace(request, options=options.but(size=side)))
+    except StylizeError as error:
+        return Outcome.failed(error)
+    size = way[-1].width, way[-1].height
+    iterations = sum(scale.iterations for scale in way)
+    planned = Outcome("planned", size=size, iterations=iterations)
+    if machine.device != "cpu":
+        return planned
+    seconds = cost.seconds(way, machine.precision, machine.threads)
+    memory = round(cost.BASE_BYTES) + need(size[0] * size[1])
+    return replace(planned, seconds=seconds, memory=memory)
+
+
+class _Machine(NamedTuple):
+    """What would paint: kind of device, precision, threads a picture, bytes beside the network."""
+
+    device: str
+    precision: str
+    threads: int
+    room: float
+
+
+def _machine(order: Order) -> _Machine:
     import torch
 
     from . import device
@@ -66,4 +96,7 @@ def _machine(order: Order) -> tuple[str, str, int]:
     found = device.pick(order.options.device)
     precision = str(device.dtype(order.options.precision, found)).removeprefix("torch.")
     threads = order.options.threads or max(1, torch.get_num_threads() // order.jobs)
-    return found.type, precision, threads
+    left: float = device.free(found)
+    if found.type == "cpu":  # libraries and network are still to come, if not all of them
+        left -= order.jobs * cost.BASE_BYTES - room.held()
+    return _Machine(found.type, precision, threads, left)

@@ -30,11 +30,11 @@ def result_size(content: tuple[int, int], size: int | str) -> tuple[int, int]:
 
     Args:
         content: width and height of the photo, whose proportions are kept.
-        size: of the longer side; `"original"` for the photo's own, `"auto"` for `AUTO_SIZE`
-            or the photo's own, whichever is smaller.
+        size: of the longer side; `"original"` for the photo's own, and `"fit"` too, as far as is
+            known here; `"auto"` for `AUTO_SIZE` or the photo's own, whichever is smaller.
     """
     longer = max(content)
-    if size == "original":
+    if size in ("original", "fit"):
         return content
     target = min(AUTO_SIZE, longer) if size == "auto" else int(size)
     return resized(content, target / longer)

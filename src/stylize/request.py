@@ -27,6 +27,7 @@ class Request:
         read: other files that were read, and are not to be written over.
         snapshot_every: iterations between two snapshots; None for none.
         timelapse: where the film goes; None for none.
+        trace: where the run's numbers go; None for nowhere.
         checkpoint: where the run is kept; None for a file beside the output.
         checkpoint_every: seconds from one checkpoint to the next.
         resume: whether to go on where an earlier run was.
@@ -40,6 +41,7 @@ class Request:
     read: tuple[str, ...] = ()
     snapshot_every: int | None = None
     timelapse: str | None = None
+    trace: str | None = None
     checkpoint: str | None = None
     checkpoint_every: float = EVERY
     resume: bool = True
@@ -80,7 +82,13 @@ def check(request: Request) -> None:
     if target == "-" and request.snapshot_every:
         raise OptionError("--snapshot-every: its folder is named after OUTPUT; name a file")
     inputs = request.inputs
-    others = {"--timelapse": request.timelapse, "--checkpoint": request.kept}
+    others = {
+        "--timelapse": request.timelapse,
+        "--trace": request.trace,
+        "--checkpoint": request.kept,
+    }
+    if request.trace == "-":
+        raise OptionError("--trace -: standard output is not for it; name a file")
     written = {"-o": target} | {name: path for name, path in others.items() if path}
     for name, path in written.items():
         if any(_same_file(path, other) for other in inputs):
@@ -88,6 +96,8 @@ def check(request: Request) -> None:
     for name, other in others.items():
         if other and _same_place(other, target):
             raise OptionError(f"{name} {other}: is OUTPUT too; name another file")
+        if other and any(_same_place(other, path) for n, path in written.items() if n != name):
+            raise OptionError(f"{name} {other}: is named twice; name another file")
     if request.snapshot_every:
         folders = [os.path.dirname(os.path.realpath(path)) for path in (*inputs, *written.values())]
         if os.path.realpath(request.snapshots) in folders:

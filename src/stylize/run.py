@@ -5,24 +5,24 @@ torch is not imported before the pictures are known to be good.
 
 import contextlib
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import console, cost, files, images, output
-from . import recipe as recipe_file
-from .errors import OutputError, PictureError, StylizeError
+from . import console, cost, files, images, output, room, writing
+from .errors import DeviceError, OptimizationError, OutputError, StylizeError
 from .film import Snapshots, Timelapse
 from .images import Picture
 from .interrupt import TERMINATED
 from .job import Job
 from .keeper import Keeper
-from .options import STARTS, WEIGHTS, Options, weights_path
+from .options import FORMATS, Options
 from .recipe import Recipe
-from .request import Request, check
+from .request import Request
+from .standing import ready
+from .trace import Trace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,6 +81,8 @@ class Studio:
         #: Why there is no network, and so will be no picture.
         self.fault: StylizeError | None = None
         self.kept: dict[tuple[object, ...], Picture] = {}
+        #: Of the memory that is free before any of them has the network.
+        self.share = room.free() / workers - cost.BASE_BYTES if workers > 1 else None
 
     def paintings(self, paths: Sequence[str]) -> list[Picture]:
         """Those of a request; kept for the next one, unless the file changes."""
@@ -119,66 +121,6 @@ def _load(path: str, name: str) -> Picture:
     return images.load(source, "standard input" if path == "-" else name)
 
 
-def standing(request: Request) -> str:
-    """Why what is there already will do; "" where there is something to paint.
-
-    Raises:
-        OutputError: it is there, and must not be; or it is to be updated, and was not made here.
-    """
-    target, existing = request.output, request.options.existing
-    if target == "-" or not os.path.lexists(target) or os.path.isdir(target):
-        return ""
-    if existing == "fail":
-        raise OutputError(f"{target}: is there already (--existing fail)")
-    if existing == "skip":
-        return "is there already"
-    if existing == "update" and _up_to_date(request):
-        return "is up to date"
-    return ""
-
-
-def _up_to_date(request: Request) -> bool:
-    """Whether what is there was painted from the same files with the same options, to the end.
-
-    Neither the versions of stylize and torch count nor the device: a folder is not painted anew
-    because two machines share it.
-    """
-    target, options = request.output, request.options
-    digests: dict[str, Any] = {  # "" for what cannot be read, and is like no other
-        "content": files.digest(request.content),
-        "styles": [files.digest(style) for style in request.styles],
-    }
-    if options.mask:
-        digests["masks"] = [files.digest(mask) for mask in options.mask]
-    if options.init not in STARTS:
-        digests["init"] = files.digest(options.init)
-    if options.weights not in WEIGHTS:
-        digests["weights"] = files.digest(weights_path(options.weights)[0])
-    try:
-        held = recipe_file.read(target)
-    except PictureError as error:
-        if os.path.isfile(target) and os.path.getsize(target) == 0:
-            return False  # nobody's work
-        told = f"is there already, and was not made by stylize as far as can be seen ({error})"
-        raise OutputError(f"{target}: {told}; --existing replace paints over it") from error
-    return held.repeats(options, digests, output.format_of(target)) and files.whole(target)
-
-
-def ready(request: Request) -> str:
-    """As `standing`; and where there is something to paint, see that it can be written.
-
-    Raises:
-        StylizeError: one of its children, of all that is wrong before a picture has been read.
-    """
-    options = request.options
-    options.shares(len(request.styles))  # several STYLEs without --blend, before all else
-    check(request)
-    reason = standing(request)
-    if not reason and request.output != "-":
-        output.check_output(request.output, depth=options.depth)
-    return reason
-
-
 def paint(request: Request, studio: Studio, watch: Callable[["Step"], int]) -> Outcome:
     """Paint one picture, and write it, unless what is there will do.
 
@@ -199,13 +141,14 @@ def paint(request: Request, studio: Studio, watch: Callable[["Step"], int]) -> O
     if reason:
         return Outcome("skipped", reason)
     film = Timelapse(request.timelapse, options.background) if request.timelapse else None
+    trace = Trace(request.trace) if request.trace else None
     photo = _load(request.content, "content picture")
     job = Job.prepare(options, photo, studio.paintings(request.styles))
     format = options.format if target == "-" else output.format_of(target)
-    output.check_format(format, job.size, options.depth)
+    if options.size != "fit":  # else its size is not known yet
+        output.check_format(format, job.size, options.depth)
 
     cost.measure_anew()
-    cost.keep_memory(job.size[0] * job.size[1])
     # The film is written last, so that no fault of its costs the picture.
     with film or contextlib.nullcontext():
         # Standard output is the picture's alone, should a library be in the mood to print.
@@ -215,43 +158,54 @@ def paint(request: Request, studio: Studio, watch: Callable[["Step"], int]) -> O
 
             device.measure_anew(painter.device)
             job = replace(job, options=options.but(device=painter.options.device))
+            keeper = Keeper(request.kept, request.checkpoint_every) if request.kept else None
+            if keeper and request.resume:
+                job = keeper.sized(painter, job)
+            job = painter.fitted(job, studio.share)
+            output.check_format(format, job.size, options.depth)
+            cost.keep_memory(job.size[0] * job.size[1])
             if request.recipe:
                 for departure in request.recipe.departures(painter.recipe(job)):
                     log.warning("--recipe: %s", departure)
-            keeper = Keeper(request.kept, request.checkpoint_every) if request.kept else None
-            extras: list[_Extra] = []
+            extras = [_Extra(extra) for extra in (film, trace) if extra]
             if request.snapshot_every:
                 recipe = painter.recipe(job, complete=False)
                 extras.append(_Extra(_snapshots(request, recipe, job.content.exif)))
-            if film:
-                extras.append(_Extra(film))
-            watchers: list[Callable[[Step], object]] = [*extras, *([keeper] if keeper else [])]
+            latest: Step | None = None
             ended = 0
 
             def on_step(step: "Step") -> int:
-                nonlocal ended
-                for see in watchers:
+                nonlocal ended, latest
+                latest = step
+                for see in extras:
                     see(step)
+                if keeper:
+                    keeper(step)
                 ended = watch(step)
                 if ended and keeper:
                     keeper.save(step)
                 return ended
 
             since = keeper.latest(painter, job, request.resume) if keeper else None
-            result = painter.paint(job, on_step, since)
+            with trace or contextlib.nullcontext():
+                try:
+                    result = painter.paint(job, on_step, since)
+                except DeviceError as error:
+                    if keeper and latest and keeper.save(latest):
+                        raise DeviceError(f"{error}; {keeper.path} holds the run so far") from error
+                    raise
         if ended == TERMINATED and not result.complete and keeper and keeper.there:
             told = f"{keeper.path} holds the run so far"
             return Outcome("interrupted", told, TERMINATED, job.size)
-        if target == "-":
-            console.write_stdout(result.encode(format))
-        else:
-            result.save(target)
-        if keeper and result.complete:
+        _deliver(result.encode(format), target, format)
+        if keeper and (result.complete or result.fault):
             keeper.forget()
+        name = "standard output" if target == "-" else target
+        if result.fault:
+            raise OptimizationError(f"{name}: {result.fault}; it holds the picture before that")
         for extra in extras:
             if extra.fault:
                 raise OutputError(f"{extra.fault}; the picture itself is done") from extra.fault
-    name = "standard output" if target == "-" else target
     log.info("%s: %d x %d pixels in %.1f s", name, *job.size, result.seconds)
     if not result.complete:
         log.warning("interrupted; %s holds the picture so far", name)
@@ -266,6 +220,24 @@ def paint(request: Request, studio: Studio, watch: Callable[["Step"], int]) -> O
         memory=cost.peak(),
         device_memory=device.peak(painter.device),
     )
+
+
+def _deliver(data: bytes, target: str, format: str) -> None:
+    """Write the result where it was asked for; or else where it can be found.
+
+    Raises:
+        OutputError: it could not be written there; the message says where it is now.
+    """
+    try:
+        if target == "-":
+            console.write_stdout(data)
+        else:
+            writing.write(target, data)
+    except OutputError as error:
+        name = f"out{FORMATS[format][0]}" if target == "-" else target
+        place = writing.rescue(data, name)
+        kept = f"the picture is kept as {place}" if place else "nor is there room for it elsewhere"
+        raise OutputError(f"{error}; {kept}") from error
 
 
 class _Extra:

@@ -27,6 +27,9 @@ class Step:
         scale: the size being painted.
         scales: all of them, coarse to fine.
         losses: of the best picture so far at this scale.
+        tried: of the picture evaluated, which is that one or was turned down.
+        step: how far it was along the direction that L-BFGS had chosen, 1 being all of it; for
+            Adam, its rate. 0 at the start of a scale.
         image: that picture, 1 x 3 x H x W in [0, 1] or a little beyond, on the run's device; to be
             read, not written to.
         job: what is painted.
@@ -39,6 +42,8 @@ class Step:
     scale: Scale
     scales: tuple[Scale, ...]
     losses: Losses
+    tried: Losses
+    step: float
     image: Tensor
     job: Job
     checkpoint: Callable[[], Checkpoint] | None = None

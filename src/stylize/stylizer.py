@@ -1,20 +1,16 @@
 """Pictures in, `Result` out: the module that puts network, objective and optimisation together."""
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from . import device, images, output, weights
+from . import cost, device, images, weights
 from .checkpoint import Checkpoint
-from .errors import OptionError
+from .errors import OptimizationError, OptionError
 from .finish import enlarged
 from .images import Picture, Source
 from .job import Job
@@ -23,72 +19,19 @@ from .minimize import State, minimize
 from .normalized import normalized
 from .options import Options, flag
 from .recipe import Recipe
+from .result import Result
 from .step import OnStep, Step
 from .targets import Styles, matched, objective
 from .vgg import Vgg19
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 log = logging.getLogger(__name__)
 
 #: Deviation of the white noise about mid grey. The paper's start is white noise of no stated
 #: amplitude; strong noise (uniform over [0, 1]) is still seen as grain in the result.
 NOISE = 0.1
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A painted picture.
-
-    Attributes:
-        pixels: float32, sRGB in [0, 1]: H x W x 3, or H x W x 4 where the photo is transparent.
-        losses: after each evaluation of the network, those of the best picture so far at its
-            scale; a finer scale starts again higher.
-        options: what it was painted with.
-        seconds: wall time of the run.
-        complete: False where `on_step` ended the run before its last iteration.
-        recipe: what its files carry; None for none.
-        exif: the photo's, which its files carry if the options say so.
-    """
-
-    pixels: "NDArray[Any]"
-    losses: tuple[Losses, ...]
-    options: Options
-    seconds: float
-    complete: bool
-    recipe: Recipe | None = None
-    exif: bytes = b""
-
-    @cached_property
-    def image(self) -> Image.Image:
-        """PIL image of mode RGB, or RGBA where the photo is transparent."""
-        return output.to_image(self.pixels)
-
-    def encode(self, format: str) -> bytes:
-        """As the bytes of a file.
-
-        Args:
-            format: a key of `options.FORMATS`, such as "png".
-
-        Raises:
-            OptionError: the format cannot hold the options' depth.
-            OutputError: it cannot hold the size.
-        """
-        height, width = self.pixels.shape[:2]
-        output.check_format(format, (width, height), self.options.depth)
-        return output.encode(self.pixels, format, self.options, self.recipe, self.exif)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture, whole or not at all, in the format of the path's suffix.
-
-        Raises:
-            OptionError: the format cannot hold the options' depth.
-            OutputError: unknown suffix, or the file cannot be written.
-        """
-        height, width = self.pixels.shape[:2]
-        output.check_output(path, (width, height), self.options.depth)
-        output.save(self.pixels, path, self.options, self.recipe, self.exif)
 
 
 def stylize(
@@ -183,18 +126,28 @@ class Stylizer:
         for name in self.FIXED:
             if getattr(job.options, name) != getattr(self.options, name):
                 raise OptionError(f"{flag(name)}: is fixed for a Stylizer; make another one")
+        job = self.fitted(job)
         started = time.perf_counter()
         before = since.seconds if since else 0.0
         history: list[Losses] = list(since.losses) if since else []
-        complete = True
+        step: Step | None = None
+        complete, fault = True, ""
         # Total variation and Adam need what inference mode forbids.
         threads = device.threads(job.options.threads)
         with torch.inference_mode(False), torch.no_grad(), threads:
-            for step in self._steps(job, history, started - before, since):
-                history.append(step.losses)
-                if on_step is not None and on_step(step):
-                    complete = step.iteration == step.iterations
-                    break
+            try:
+                for step in self._steps(job, history, started - before, since):
+                    history.append(step.losses)
+                    if on_step is not None and on_step(step):
+                        complete = step.iteration == step.iterations
+                        break
+            except OptimizationError as error:
+                if step is None:
+                    raise
+                place = f"{step.iteration + 1} of {step.iterations}"
+                complete, fault = False, f"ended before iteration {place}: {error}"
+                log.warning("%s", fault)
+            assert step is not None  # every scale has an iteration, and each a step or an error
             with device.memory_told(job.size):
                 pixels = step.picture()
         return Result(
@@ -205,7 +158,33 @@ class Stylizer:
             complete=complete,
             recipe=self.recipe(job, complete),
             exif=job.content.exif,
+            fault=fault,
         )
+
+    def fitted(self, job: Job, share: float | None = None) -> Job:
+        """The job, at a size that there is memory for.
+
+        Args:
+            job: pictures and options; only with a size of "fit" is another size taken.
+            share: bytes of the machine's memory that are this run's; None for all that is free.
+
+        Raises:
+            DeviceError: it is too large for the memory, as far as can be foreseen.
+        """
+        room: float = device.free(self.device)
+        if share is not None and self.device.type != "cuda":
+            room = min(room, share)
+        need = cost.Memory(
+            self.precision, job.content_layers, job.style_layers, job.options.optimizer
+        )
+        smaller = job.options.size == "fit"
+        side = cost.fitted(job.size, smaller, need, room)
+        return job.resized(side) if smaller else job
+
+    @property
+    def precision(self) -> str:
+        """Of the network: "float32" or "bfloat16"."""
+        return str(self.vgg.dtype).removeprefix("torch.")
 
     def recipe(self, job: Job, complete: bool = True) -> Recipe:
         """What a picture painted here depends on.
@@ -218,7 +197,7 @@ class Stylizer:
             job.options,
             torch=str(torch.__version__),
             device=self.device.type,
-            precision=str(self.vgg.dtype).removeprefix("torch."),
+            precision=self.precision,
             complete=complete,
             digests={**job.digests, "weights": self.digest},
         )
@@ -265,7 +244,16 @@ class Stylizer:
                     return Checkpoint(self.recipe(job), number, coarser, latest, known, seconds)
 
                 yield Step(
-                    iteration, total, scale, scales, evaluation.losses, image, job, checkpoint
+                    iteration,
+                    total,
+                    scale,
+                    scales,
+                    evaluation.losses,
+                    evaluation.tried,
+                    evaluation.step,
+                    image,
+                    job,
+                    checkpoint,
                 )
             if iteration < planned + scale.iterations:
                 log.info("%d x %d: nothing left to gain after iteration %d", *size, iteration)

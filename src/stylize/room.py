@@ -1,0 +1,56 @@
+"""How much memory there is to be had: of the machine, and of the container. No torch."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+#: Where Linux shows the control groups, which containers and services are limited by.
+CGROUPS = Path("/sys/fs/cgroup")
+#: And where it says which this process is in.
+MINE = Path("/proc/self/cgroup")
+
+
+def free() -> int:
+    """Bytes that this process can have beside what it holds, without anything being swapped out."""
+    return max(0, min([psutil.virtual_memory().available, *_left_in_groups()]))
+
+
+def held() -> int:
+    """Bytes that this process holds now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def _left_in_groups() -> Iterator[int]:
+    """What each control group that this process is in leaves it; none where there are no limits.
+
+    A group of version 2 is limited by those around it as well. What it counts as used includes
+    files that were read and can be read again: these do not count here.
+    """
+    with contextlib.suppress(OSError):
+        for line in MINE.read_text().splitlines():
+            _, kinds, path = line.split(":", 2)
+            if not kinds:
+                names = ("memory.max", "memory.current", "inactive_file")
+                place = CGROUPS / path.strip("/")
+                around = [p for p in (place, *place.parents) if p.is_relative_to(CGROUPS)]
+            elif "memory" in kinds.split(","):
+                names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+                # In a container the path is that of the machine outside, and is not there.
+                around = [CGROUPS / "memory" / path.strip("/"), CGROUPS / "memory"]
+            else:
+                continue
+            for group in around:
+                with contextlib.suppress(OSError, ValueError):  # no such file; "max" is no number
+                    limit, used = (int((group / name).read_text()) for name in names[:2])
+                    yield limit - used + _counter(group / "memory.stat", names[2])
+
+
+def _counter(path: Path, name: str) -> int:
+    with contextlib.suppress(OSError):
+        for line in path.read_text().splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return int(value)
+    return 0

@@ -1,0 +1,157 @@
+"""Files out: whole or not at all. No torch."""
+
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from .errors import OutputError
+
+#: What the names of files begin with that are gone when a run has ended.
+MARK = ".stylize-"
+
+
+def writable(path: str | os.PathLike[str]) -> None:
+    """Find out, without leaving a trace, whether a file of any kind can be written at `path`.
+
+    Raises:
+        OutputError: missing parent folder, a folder by that name, or no permission.
+    """
+    name = os.fspath(path)
+    with told(path):
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise OutputError(f"{name}: is a folder; give a file name")
+        if not target.parent.is_dir():
+            raise OutputError(f"{name}: no folder {target.parent}; make it first")
+        if target.exists() and not target.is_file():
+            raise OutputError(f"{name}: is no ordinary file; '-o -' writes to a pipe")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise OutputError(f"{name}: is there already, and write-protected")
+        with aside(target):
+            pass
+
+
+def nearest_folder(path: str | os.PathLike[str]) -> Path:
+    """A folder, or where it is not there, the one in which it can be made.
+
+    Raises:
+        OutputError: what is there is no folder.
+    """
+    real = Path(os.path.realpath(path))
+    there = next(place for place in (real, *real.parents) if place.exists())
+    if not there.is_dir():
+        raise OutputError(f"{os.fspath(path)}: {there} is no folder; give another name")
+    return there
+
+
+def write(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file, whole or not at all; a link is followed, what is there is replaced.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+
+    def move_in() -> None:
+        with _replaced(path) as file:
+            file.write(data)
+
+    with told(path):
+        try:
+            move_in()
+        except FileNotFoundError:
+            # A run that had the lock of that name took ours for what a killed one had left.
+            move_in()
+
+
+@contextmanager
+def replaced(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """As `write`, for what is not in memory as a whole: a file that gets its name in the end.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with told(path), _replaced(path) as file:
+        yield file
+
+
+@contextmanager
+def _replaced(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    target = Path(os.path.realpath(path))  # through a link, not over it
+    with aside(target) as part:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # or, after a power cut, the name could be there alone
+        if target.exists():
+            shutil.copymode(target, part)
+        os.replace(part, target)
+    with suppress(OSError):  # as on Windows, which opens no folders
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # or the name could be the old file's still
+        finally:
+            os.close(folder)
+
+
+def rescue(data: bytes, name: str) -> str | None:
+    """Keep what could not be written where it was meant to go.
+
+    Args:
+        data: of the file.
+        name: of the file that was meant.
+
+    Returns:
+        Where it is now; None if there is no place for it anywhere.
+    """
+    for place in (None, Path.home(), Path.cwd()):
+        with suppress(OSError, RuntimeError):  # no home is a RuntimeError
+            path = Path(tempfile.mkdtemp(prefix="stylize-", dir=place)) / os.path.basename(name)
+            with suppress(OutputError):
+                write(path, data)
+                return str(path)
+            path.parent.rmdir()
+    return None
+
+
+def mark(name: str) -> str:
+    """What the names of files begin with that belong to the making of the file of that name."""
+    return MARK + hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+
+
+def sweep(path: str | os.PathLike[str]) -> None:
+    """Clear away what killed runs left of the making of this file."""
+    target = Path(os.path.realpath(path))
+    for part in target.parent.glob(f"{mark(target.name)}-*.part"):
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def aside(target: Path) -> Iterator[Path]:
+    """A new, empty file beside `target`, gone afterwards unless moved; no picture by its suffix."""
+    part = target.parent / f"{mark(target.name)}-{secrets.token_hex(8)}.part"
+    try:
+        # Not by tempfile: its files are private, and the result should get the usual rights.
+        part.open("xb").close()
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def told(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say which file it was that the system would not write.
+
+    Raises:
+        OutputError: for any error of the system in the block.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{os.fspath(path)}: cannot be written ({reason})") from error
