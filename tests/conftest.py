@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, pad, relu
 
 import stylize.stylizer as module
-from stylize import Options, weights
+from stylize import Options, images, weights
 from stylize.cli import command
 from stylize.job import Job
 from stylize.layers import LAYERS
@@ -158,6 +158,20 @@ def painter(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Painter]]:
     monkeypatch.setattr(Painter, "painted", [])
     yield Painter
     assert not logging.getLogger("stylize").handlers, "the log is left as it was found"
+
+
+@pytest.fixture
+def small(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The command with the network, 30 iterations on small pictures."""
+    monkeypatch.chdir(tmp_path)
+    for name, source in (("photo.png", photo), ("painting.png", painting)):
+        images.load(source).image.resize((48, 40)).save(name)
+
+    def run(*args: str) -> Result:
+        how = ["photo.png", "painting.png", "-n", "30", "-s", "40", "-o", "out.png"]
+        return CliRunner().invoke(command, [*how, *args])
+
+    return run
 
 
 @pytest.fixture

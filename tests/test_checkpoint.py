@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
-from stylize import Stylizer, checkpoint, images, keeper, writing
+from stylize import Stylizer, checkpoint, keeper, writing
 from stylize.checkpoint import Checkpoint
-from stylize.cli import command
 from stylize.errors import CheckpointError
 from stylize.job import Job
 from stylize.keeper import Keeper
@@ -114,20 +112,6 @@ def test_what_is_refused(tmp_path: Path, photo: str, painting: str) -> None:
     assert load().iteration(job) <= 8
 
 
-@pytest.fixture
-def run(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The command on small pictures, with the network."""
-    monkeypatch.chdir(tmp_path)
-    for name, source in (("photo.png", photo), ("painting.png", painting)):
-        images.load(source).image.resize((48, 40)).save(name)
-
-    def run(*args: str) -> Any:
-        how = ["photo.png", "painting.png", "-n", "30", "-s", "40", "-o", "out.png"]
-        return CliRunner().invoke(command, [*how, *args])
-
-    return run
-
-
 def stop_at(
     iteration: int, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], None]:
@@ -143,30 +127,33 @@ def stop_at(
     return lambda: monkeypatch.setattr(Keeper, "__call__", seen)
 
 
+@pytest.mark.fault("Ctrl-C")
+@pytest.mark.fault("SIGTERM")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_command_goes_on(
-    number: signal.Signals, code: int, run: Any, monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals, code: int, small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run().exit_code == 0
+    assert small().exit_code == 0
     unbroken = Path("out.png").read_bytes()
     Path("out.png").unlink()
     undo = stop_at(17, number, monkeypatch)
-    assert run().exit_code == code
+    assert small().exit_code == code
     undo()
     assert Path("out.png").exists() == (code == 130), "the picture so far, or none"
     assert Path("out.png.checkpoint").is_file()
-    again = run()
+    again = small()
     assert again.exit_code == 0
     assert "out.png.checkpoint: goes on after iteration 1" in again.stderr
     assert Path("out.png").read_bytes() == unbroken
     assert not Path("out.png.checkpoint").exists()
-    assert run().stderr == ""
+    assert small().stderr == ""
 
 
-def test_what_cannot_be_gone_on_from_is_set_aside(run: Any) -> None:
+@pytest.mark.fault("a corrupted checkpoint")
+def test_what_cannot_be_gone_on_from_is_set_aside(small: Any) -> None:
     Path("out.png.checkpoint").write_text("Dear diary")
-    result = run()
+    result = small()
     assert result.exit_code == 0
     assert "is no checkpoint of this version of stylize; set aside as" in result.stderr
     assert Path("out.png.checkpoint.unused").read_text() == "Dear diary"
@@ -174,21 +161,21 @@ def test_what_cannot_be_gone_on_from_is_set_aside(run: Any) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
-def test_no_resume_and_a_place_of_ones_own(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_resume_and_a_place_of_ones_own(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     undo = stop_at(17, signal.SIGTERM, monkeypatch)
-    assert run("--checkpoint", "kept").exit_code == 143
+    assert small("--checkpoint", "kept").exit_code == 143
     undo()
     assert Path("kept").is_file()
-    afresh = run("--checkpoint", "kept", "--no-resume")
+    afresh = small("--checkpoint", "kept", "--no-resume")
     assert (afresh.exit_code, afresh.stderr) == (0, "")
     assert not Path("kept").exists()
     for path in ("out.png", "photo.png"):
-        assert run("--checkpoint", path).exit_code == 2
-    refused = run("painting.png", "-o", "folder/", "--checkpoint", "kept")
+        assert small("--checkpoint", path).exit_code == 2
+    refused = small("painting.png", "-o", "folder/", "--checkpoint", "kept")
     assert (refused.exit_code, "each has its own" in refused.stderr) == (2, True)
 
 
-def test_written_now_and_then(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_written_now_and_then(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the clock; a short run has none."""
     clock = [0.0]
     saved: list[float] = []
@@ -208,31 +195,35 @@ def test_written_now_and_then(run: Any, monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(keeper, "time", Clock)
     monkeypatch.setattr(Keeper, "save", noted)
-    assert run("--checkpoint-every", "20").exit_code == 0
+    assert small("--checkpoint-every", "20").exit_code == 0
     assert 3 <= len(saved) <= 6
     assert not Path("out.png.checkpoint").exists()
     saved.clear()
-    assert run("--checkpoint-every", "1000").exit_code == 0
+    assert small("--checkpoint-every", "1000").exit_code == 0
     assert not saved
 
 
-def test_a_full_disk_costs_the_checkpoint_alone(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.fault("disk full, for a checkpoint")
+def test_a_full_disk_costs_the_checkpoint_alone(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(file: Any, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint._Hashed, "write", full)
     monkeypatch.setattr(keeper, "time", type("Clock", (), {"monotonic": lambda: 0.0}))
     monkeypatch.setattr(Keeper, "__call__", Keeper.save)
-    result = run()
+    result = small()
     assert result.exit_code == 0
     assert result.stderr.count("the run goes on without a checkpoint") == 1
     assert Path("out.png").is_file()
 
 
+@pytest.mark.fault("kill -9")
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are killed otherwise there")
-def test_killed(run: Any) -> None:
+def test_killed(small: Any) -> None:
     """With a checkpoint at each step, and what was left of the making of one."""
-    assert run().exit_code == 0
+    assert small().exit_code == 0
     unbroken = Path("out.png").read_bytes()
     Path("out.png").unlink()
     code = (
@@ -245,7 +236,7 @@ def test_killed(run: Any) -> None:
     killed = subprocess.run([sys.executable, "-c", code, *how], check=False)
     assert killed.returncode == -9
     Path(f"{writing.mark('out.png.checkpoint')}-0.part").touch()
-    assert "goes on after iteration" in run().stderr
+    assert "goes on after iteration" in small().stderr
     assert Path("out.png").read_bytes() == unbroken
     assert sorted(path.name for path in Path().iterdir()) == [
         "out.png",

@@ -110,7 +110,7 @@ def test_memory_by_layers_and_optimizer() -> None:
     shallow = cost.Memory("float32", ["relu2_2"], ["relu1_1", "relu2_1"], "lbfgs")
     adam = cost.Memory("bfloat16", CONTENT, STYLE, "adam")
     for need, peak in ((shallow, 2.720e9), (adam, 1.936e9)):
-        assert cost.BASE_BYTES + need(1448 * 966) == pytest.approx(peak, rel=0.05)
+        assert cost.BASE_BYTES + need(1448 * 966) == pytest.approx(peak, rel=0.06)
 
 
 @given(room=st.floats(1e6, 1e12), precision=st.sampled_from(list(NEED)))
@@ -130,7 +130,7 @@ def test_what_fits_is_taken_or_told() -> None:
     assert side == pytest.approx(1000, abs=1)
     assert need(side * side) <= cost.MARGIN * room
     with pytest.raises(
-        DeviceError, match=rf"2000 x 2000 pixels needs 3\.\d GB .*--size {side} fits"
+        DeviceError, match=rf"2000 x 2000 pixels needs 3\.\d+ GB .*--size {side} fits"
     ):
         cost.fitted((2000, 2000), False, need, room)
     assert cost.fitted((1010, 1010), False, need, room) == 1010, "within the margin: as you like"

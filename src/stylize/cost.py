@@ -87,11 +87,11 @@ def fitted(size: tuple[int, int], smaller: bool, need: Memory, room: float) -> i
     side = int(max(size) * (need.most(MARGIN * room) / pixels) ** 0.5)
     if smaller and side >= SMALLEST:
         return side
-    told = f"needs {need(pixels) / 1e9:.1f} GB of memory beyond the network's"
-    instead = f"--size {side} fits" if side >= SMALLEST else "not even a small one fits"
+    told = f"needs {need(pixels) / 1e9:.2f} GB of memory beyond the network's"
+    instead = f"--size {side} fits" if side >= SMALLEST else "not even a small one fits here now"
     raise DeviceError(
-        f"a result of {size[0]} x {size[1]} pixels {told}, and there are {room / 1e9:.1f};"
-        f" {instead}, or end other programs"
+        f"a result of {size[0]} x {size[1]} pixels {told}, and {max(0, room) / 1e9:.2f} are free;"
+        f" {instead}"
     )
 
 

@@ -54,15 +54,21 @@ def peak(device: torch.device) -> int | None:
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
-def free(device: torch.device) -> int:
-    """Bytes that can be had for a run, where the network is on the device already."""
+def free(device: torch.device, networks: int = 1) -> float:
+    """Bytes that can be had for what `cost.Memory` foresees.
+
+    Args:
+        device: where the network is, or will be.
+        networks: how many processes will have one in the machine's memory; what they, libraries
+            included, do not hold yet is not free.
+    """
     cost.give_back()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         left, _ = torch.cuda.mem_get_info(device)
-        return left
+        return float(left)
     # An Apple GPU shares the machine's memory.
-    return room.free()
+    return room.free() - max(0, networks * cost.BASE_BYTES - room.held())
 
 
 @contextmanager

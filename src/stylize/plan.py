@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from . import batch, cost, job, locks, report, room
+from . import batch, cost, job, locks, report
 from .batch import Row
 from .errors import StylizeError
 from .order import Order
@@ -49,6 +49,8 @@ def plan(order: Order, requests: Sequence[Request]) -> tuple[list[Row], list[str
         outcome = _foreseen(request, way, machine, machine.room / at_once)
         rows[number] = request, outcome
         seconds, most = seconds + (outcome.seconds or 0), max(most, outcome.memory or 0)
+    if not any(outcome.status == "planned" for _, outcome in rows):
+        return rows, []
     where = f"on {machine.device} in {machine.precision}, {machine.threads} threads a picture"
     if machine.device != "cpu":
         return rows, [where]
@@ -96,7 +98,4 @@ def _machine(order: Order) -> _Machine:
     found = device.pick(order.options.device)
     precision = str(device.dtype(order.options.precision, found)).removeprefix("torch.")
     threads = order.options.threads or max(1, torch.get_num_threads() // order.jobs)
-    left: float = device.free(found)
-    if found.type == "cpu":  # libraries and network are still to come, if not all of them
-        left -= order.jobs * cost.BASE_BYTES - room.held()
-    return _Machine(found.type, precision, threads, left)
+    return _Machine(found.type, precision, threads, device.free(found, order.jobs))

@@ -122,6 +122,8 @@ class Recipe:
             format: of the file, a key of `FORMATS`.
         """
         idle = _IDLE.get(format, set())
+        if options.size == "fit":  # what is free now is no reason to paint anew
+            idle = idle | {"size"}
         # An option that was not known then had what is now its default.
         held, wanted = ({**_kept(Options()), **kept} for kept in (self.options, _kept(options)))
         same = all(

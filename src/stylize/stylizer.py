@@ -171,7 +171,7 @@ class Stylizer:
         Raises:
             DeviceError: it is too large for the memory, as far as can be foreseen.
         """
-        room: float = device.free(self.device)
+        room = device.free(self.device)
         if share is not None and self.device.type != "cuda":
             room = min(room, share)
         need = cost.Memory(
