@@ -9,6 +9,7 @@ below each picture. All take about half an hour on two cores, and need what
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import matplotlib as mpl
@@ -252,6 +253,42 @@ def optimizer() -> None:
     strip("optimizer", pictures)
 
 
+def trace() -> None:
+    """The loss of every picture tried, and the steps, out of a file that `--trace` wrote."""
+    with tempfile.TemporaryDirectory() as folder:
+        typed = f"stylize contents/rocket.jpg styles/great-wave.jpg -o {folder}/out.png"
+        command = [sys.executable, "-m", *typed.split(), "--trace", f"{folder}/out.jsonl"]
+        subprocess.run(command, cwd=ROOT, check=True)
+        lines = [json.loads(line) for line in Path(f"{folder}/out.jsonl").read_text().splitlines()]
+    figure, (losses, steps) = plt.subplots(
+        2, 1, figsize=(7, 4.6), sharex=True, height_ratios=(3, 1), layout="constrained"
+    )
+    for width in dict.fromkeys(line["width"] for line in lines):
+        here = [line for line in lines if line["width"] == width]
+        at = [line["iteration"] for line in here]
+        seconds = sum(line["seconds"] for line in here)
+        (drawn,) = losses.semilogy(
+            at, [line["best"] for line in here], label=f"{width} pixels: {seconds:.0f} s"
+        )
+        turned_down = [line for line in here if line["total"] > line["best"]]
+        for axes, key in ((losses, "total"), (steps, "step")):
+            axes.plot(
+                [line["iteration"] for line in turned_down],
+                [line[key] for line in turned_down],
+                "x",
+                color=drawn.get_color(),
+                markersize=4,
+            )
+        steps.semilogy(at, [line["step"] or None for line in here], ".", color=drawn.get_color())
+    losses.plot([], [], "kx", markersize=4, label="turned down")
+    losses.set(ylabel="total loss")
+    losses.legend()
+    steps.set(xlabel="evaluations of the network", ylabel="step")
+    for axes in (losses, steps):
+        axes.grid(alpha=0.3)
+    figure.savefig(FIGS / "trace.png", dpi=110)
+
+
 def illustration() -> None:
     """A drawing of the method: the two pictures, the network with its taps, losses, the loop."""
     figure = plt.figure(figsize=(11, 5.6), facecolor="white")
@@ -334,6 +371,7 @@ FIGURES = {
     "style-scale": style_scale,
     "scales": scales,
     "optimizer": optimizer,
+    "trace": trace,
     "pooling": pooling,
     "network": network,
     "effort": effort,

@@ -152,6 +152,15 @@ def test_exit_codes_are_all_there() -> None:
     assert codes == raised | {0, 123, 130, 143}
 
 
+def test_each_fault_is_shown_by_a_test() -> None:
+    table = readme().split("### Faults\n")[1].split("\n\n")[1]
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[2:]]
+    texts = [path.read_text() for path in (ROOT / "tests").glob("test_*.py")]
+    shown = [name for text in texts for name in re.findall(r"mark\.fault\(\"(.+)\"\)", text)]
+    assert len(rows) >= 7
+    assert set(rows) == set(shown)
+
+
 def test_the_python_example_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: str, painting: str
 ) -> None:

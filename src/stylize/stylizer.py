@@ -146,7 +146,7 @@ class Stylizer:
                     raise
                 place = f"{step.iteration + 1} of {step.iterations}"
                 complete, fault = False, f"ended before iteration {place}: {error}"
-                log.warning("%s", fault)
+                log.info("%s", fault)
             assert step is not None  # every scale has an iteration, and each a step or an error
             with device.memory_told(job.size):
                 pixels = step.picture()
