@@ -64,7 +64,7 @@ BELOW = {
     "batch": "errors executors files job locks order progress pyramid request run standing"
     " step writing",
     "report": "request run",
-    "plan": "batch cost device errors job locks order pyramid report request room run",
+    "plan": "batch cost device errors job locks order pyramid report request run",
     "perform": "batch console errors folders interrupt order plan progress report request run"
     " standing step",
     "parameters": "config options",

@@ -629,8 +629,8 @@ TEXTURE: dict[str, Any] = {"content_weight": 0, "iterations": 60, "size": 96}
 PROMISES: dict[str, tuple[dict[str, Any], dict[str, Any], Measure]] = {
     "size": ({"size": 48}, {"size": 80}, lambda s, r, *_: r.image.width),
     "effort": (
-        {"effort": "draft", "iterations": "auto"},
-        {"effort": "best", "iterations": "auto"},
+        {"effort": "draft", "iterations": "auto", "size": 32},
+        {"effort": "best", "iterations": "auto", "size": 32},
         _descent,
     ),
     "iterations": ({"iterations": 8}, {"iterations": 40}, _descent),

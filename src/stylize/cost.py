@@ -21,7 +21,7 @@ CORE_SECONDS = {"bfloat16": 4.1e-6, "float32": 7.8e-6}
 START_SECONDS = 4.0
 #: Likewise, in bytes: libraries, network and what reading a photo takes; and for each pixel, the
 #: pictures that are neither activations nor L-BFGS's.
-BASE_BYTES, OTHER_BYTES = 0.86e9, 64
+BASE_BYTES, OTHER_BYTES = 0.86e9, 112
 #: What memory that is kept for speed adds to pictures below `LARGE`.
 KEPT = 1.1
 #: What `--size fit` takes of the memory that is free, because it is an estimate; and pixels that

@@ -17,7 +17,7 @@ from .job import Job
 from .losses import Losses
 from .minimize import State, minimize
 from .normalized import normalized
-from .options import Options, flag
+from .options import LARGE, Options, flag
 from .recipe import Recipe
 from .result import Result
 from .step import OnStep, Step
@@ -255,6 +255,9 @@ class Stylizer:
                     job,
                     checkpoint,
                 )
+                if iteration == planned + 1 and scale.width * scale.height >= LARGE:
+                    # By now nobody holds the last scale's: a tenth of what this one needs.
+                    cost.give_back()
             if iteration < planned + scale.iterations:
                 log.info("%d x %d: nothing left to gain after iteration %d", *size, iteration)
             coarser = image
