@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,14 @@ def photo() -> str:
 @pytest.fixture(scope="session")
 def painting() -> str:
     return str(ROOT / "styles" / "great-wave.jpg")
+
+
+@pytest.fixture(autouse=True)
+def _rescued(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept elsewhere is kept where pytest clears it away."""
+    place = str(tmp_path_factory.getbasetemp())
+    monkeypatch.setenv("TMPDIR", place)
+    monkeypatch.setattr(tempfile, "tempdir", place)
 
 
 @pytest.fixture(autouse=True)

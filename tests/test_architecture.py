@@ -43,7 +43,7 @@ BELOW = {
     "guidance": "layers",
     "targets": "color guidance images job losses pyramid vgg",
     "finish": "color images job targets",
-    "checkpoint": "errors job losses minimize recipe writing",
+    "checkpoint": "device errors job losses minimize recipe writing",
     "step": "checkpoint finish job losses pyramid",
     "stylizer": "checkpoint cost device errors finish images job losses minimize normalized"
     " options recipe result step targets vgg weights",
@@ -54,7 +54,7 @@ BELOW = {
     "interrupt": "",
     "keeper": "checkpoint errors job step stylizer writing",
     "request": "console errors keeper options recipe",
-    "standing": "errors files options output recipe request",
+    "standing": "errors files options output recipe request writing",
     "run": "console cost device errors files film images interrupt job keeper options output"
     " recipe request room standing step stylizer trace writing",
     "locks": "writing",

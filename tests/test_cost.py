@@ -113,12 +113,17 @@ def test_memory_by_layers_and_optimizer() -> None:
         assert cost.BASE_BYTES + need(1448 * 966) == pytest.approx(peak, rel=0.06)
 
 
-@given(room=st.floats(1e6, 1e12), precision=st.sampled_from(list(NEED)))
-def test_the_most_that_fits(room: float, precision: str) -> None:
+@given(
+    room=st.floats(1e6, 1e12),
+    wanted=st.integers(1, 10**9),
+    precision=st.sampled_from(list(NEED)),
+)
+def test_the_most_that_fits(room: float, wanted: int, precision: str) -> None:
     need = NEED[precision]
-    most = need.most(room)
+    most = need.most(room, wanted)
+    assert most <= wanted
     assert need(most) <= room + 1
-    assert need(most + 1) > room or most == LARGE - 1
+    assert most == wanted or need(most + 1) > room or most == LARGE - 1
 
 
 def test_what_fits_is_taken_or_told() -> None:
@@ -134,6 +139,10 @@ def test_what_fits_is_taken_or_told() -> None:
     ):
         cost.fitted((2000, 2000), False, need, room)
     assert cost.fitted((1010, 1010), False, need, room) == 1010, "within the margin: as you like"
+    # A little above `LARGE` would need less; it is not what was asked for.
+    tight = need(LARGE - 1) - 1e6
+    assert need(LARGE + 1000) < cost.MARGIN * tight
+    assert 600 < cost.fitted((770, 770), True, need, tight) < 770
     for smaller in (True, False):
         with pytest.raises(DeviceError, match="not even a small one fits"):
             cost.fitted((2000, 2000), smaller, need, 1e6)

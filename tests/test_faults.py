@@ -22,11 +22,13 @@ from stylize import (
     OptimizationError,
     Stylizer,
     device,
+    output,
     recipe,
     room,
     stylize,
     writing,
 )
+from stylize.checkpoint import Checkpoint
 from stylize.job import Job
 from stylize.keeper import Keeper
 from stylize.step import Step
@@ -123,15 +125,20 @@ def test_memory_that_will_not_do(small: Any, monkeypatch: pytest.MonkeyPatch) ->
     with Image.open("out.png") as image:
         assert max(image.size) == side
     planned = small(*how, "-s", "144", "--dry-run")
-    assert planned.exit_code == 123
+    assert planned.exit_code == 6
     assert f"--size {side} fits" in planned.stdout
+    assert f"--size {side} fits" in planned.stderr
 
 
 def test_fit(photo: str, painting: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The photo's own size, or the largest there is memory for; which the recipe then says."""
     stylizer = Stylizer(size="fit", iterations=1, precision="float32")
     tall = Image.new("RGB", (100, 150), "teal")
-    assert stylizer(tall, painting).pixels.shape == (150, 100, 3)
+    own = stylizer(tall, painting)
+    assert own.pixels.shape == (150, 100, 3)
+    assert own.options.size == "original"
+    shallow = {"style_layers": "relu1_1", "content_layers": "relu1_1"}
+    assert stylizer(tall.resize((10, 12)), painting, **shallow).pixels.shape == (12, 10, 3)
     monkeypatch.setattr(device, "free", lambda *_: 2e7)
     result = stylizer(tall, painting)
     side = result.pixels.shape[0]
@@ -175,6 +182,9 @@ def test_fit_goes_on_in_the_size_that_it_had(small: Any, monkeypatch: pytest.Mon
     with Image.open("out.png") as image:
         assert max(image.size) < 72
     assert "is up to date" in small(*how, "--existing", "update").stderr
+    monkeypatch.setattr(device, "free", lambda *_: 1.2e7)
+    assert small("-s", "70", "-n", "8", "--precision", "float32").exit_code == 0
+    assert "is up to date" not in small(*how, "--existing", "update").stderr, "no draft will do"
 
 
 @pytest.mark.fault("disk full, or folder gone, for the picture")
@@ -219,13 +229,10 @@ def test_where_there_is_room_nowhere(small: Any, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_next_place_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def no_place(prefix: str, dir: Path | None) -> str:
-        if dir is None:
-            raise FileNotFoundError("no usable temporary directory")
-        return made(prefix=prefix, dir=dir)
+    def no_place() -> str:
+        raise FileNotFoundError("no usable temporary directory")
 
-    made = tempfile.mkdtemp
-    monkeypatch.setattr(writing.tempfile, "mkdtemp", no_place)
+    monkeypatch.setattr(tempfile, "gettempdir", no_place)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     place = writing.rescue(b"picture", "folder/out.jpg")
     assert place is not None
@@ -306,10 +313,90 @@ def test_at_the_next_size(optimizer: str, photo: str, painting: str, at_evaluati
     assert np.isfinite(result.pixels).all()
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")], ids=str
+)
+def test_memory_that_runs_out_beside_the_run(
+    error: Exception, small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a checkpoint: told, and painted on. To encode the picture: a checkpoint is kept."""
+    whole = unbroken(small)
+
+    def fail(*_: Any) -> Any:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "__call__", Keeper.save)
+        patch.setattr(Checkpoint, "save", fail)
+        result = small()
+        assert result.exit_code == 0
+        assert result.stderr.count("the run goes on without a checkpoint") == 1
+        assert Path("out.png").read_bytes() == whole
+    Path("out.png").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(output, "encode", fail)
+        result = small()
+        assert result.exit_code == 6
+        assert "to encode the picture; out.png.checkpoint holds the run so far" in result.stderr
+    with monkeypatch.context() as patch:
+        load = torch.load
+        patch.setattr(
+            torch, "load", lambda f, **k: fail() if "checkpoint" in str(f) else load(f, **k)
+        )
+        result = small()
+        assert result.exit_code == 6
+        assert "out.png.checkpoint: not enough memory to go on from it" in result.stderr
+    assert "goes on after iteration" in small().stderr
+    assert Path("out.png").read_bytes() == whole
+
+
+def test_a_run_that_goes_on_is_not_measured_anew(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of what it needs is in memory already, by then."""
+    fitted, asked = Stylizer.fitted, []
+
+    def counted(self: Stylizer, job: Job, share: float | None = None) -> Job:
+        asked.append(job)
+        return fitted(self, job, share)
+
+    assert small("-n", "2").exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "__call__", Keeper.save)
+        patch.setattr(Vgg19, "record", interrupted_at(20))
+        assert small().exit_code == 130
+    monkeypatch.setattr(Stylizer, "fitted", counted)
+    assert "goes on" in small().stderr
+    assert len(asked) == 1
+
+
+def interrupted_at(evaluation: int) -> Any:
+    record, count = Vgg19.record, itertools.count(1)
+
+    def recorded(self: Vgg19, image: Any, layers: Any) -> Activations:
+        if next(count) == evaluation:
+            raise KeyboardInterrupt
+        return record(self, image, layers)
+
+    return recorded
+
+
+def test_where_the_current_folder_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def gone() -> Path:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "cwd", gone)
+    monkeypatch.setattr(Path, "home", gone)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = writing.rescue(b"picture", "out.jpg")
+    assert place is not None
+    assert Path(place).read_bytes() == b"picture"
+
+
 def test_an_error_that_is_no_want_of_memory_stays_itself() -> None:
-    with pytest.raises(RuntimeError, match="shapes"), device.memory_told((10, 10)):
+    with pytest.raises(RuntimeError, match="shapes"), device.memory_told("it ran out"):
         raise RuntimeError("shapes do not match")
-    with pytest.raises(DeviceError, match="the network; try --device cpu"), device.memory_told():
+    with pytest.raises(DeviceError, match="it ran out"), device.memory_told("it ran out"):
         raise MemoryError
 
 

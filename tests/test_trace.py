@@ -97,15 +97,24 @@ def test_where_it_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_fault_costs_the_trace_alone(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        """As files do, it complains once more when it is closed."""
+
+        def write(self, *_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        close = write
+
     def full(trace: Trace, iteration: int) -> None:
-        raise OSError(28, "No space left on device")
+        trace.file = Full()  # type: ignore[assignment]
 
     monkeypatch.setattr(Trace, "_open", full)
-    result = small("--trace", "run.jsonl", "-n", "3")
+    result = small("--trace", "run.jsonl", "-n", "3", "--timelapse", "film.gif")
     assert result.exit_code == 4
     assert result.stderr.count("the picture goes on without") == 1
     assert "No space left on device); the picture itself is done" in result.stderr
     assert os.path.isfile("out.png")
+    assert os.path.isfile("film.gif")
 
 
 @pytest.mark.parametrize(

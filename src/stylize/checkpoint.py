@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from . import writing
-from .errors import CheckpointError
+from .device import memory_told
+from .errors import CheckpointError, DeviceError
 from .job import Job
 from .losses import Losses
 from .minimize import State
@@ -89,6 +90,7 @@ class Checkpoint:
 
         Raises:
             CheckpointError: it cannot be read, is damaged, or is of another run.
+            DeviceError: there is no memory for it.
         """
         name = os.fspath(path)
         try:
@@ -103,11 +105,12 @@ class Checkpoint:
                 if file.readline().decode().rstrip() != recipe.text():
                     told = "is of a run with other inputs, options or versions"
                     raise CheckpointError(f"{name}: {told}")
-                held = torch.load(file, map_location=device, weights_only=True)
+                with memory_told(f"{name}: not enough memory to go on from it"):
+                    held = torch.load(file, map_location=device, weights_only=True)
             losses = tuple(Losses(*each) for each in held["losses"])
             state = _state(held["state"])
             return cls(recipe, held["scale"], held["coarser"], state, losses, held["seconds"])
-        except CheckpointError:
+        except (CheckpointError, DeviceError):
             raise
         except OSError as error:
             raise CheckpointError(f"{name}: cannot be read ({error.strerror})") from error
@@ -125,13 +128,13 @@ def recipe(path: str | os.PathLike[str]) -> str:
     return lines[2].decode(errors="replace").rstrip() if lines[0] == _HEAD else ""
 
 
-def size(path: str | os.PathLike[str]) -> int | None:
-    """The `--size` of that run in pixels; None if it is not known, or was a word."""
+def size(path: str | os.PathLike[str]) -> int | str | None:
+    """The `--size` of that run; None if it is not known."""
     try:
-        found = json.loads(recipe(path))["options"]["size"]
+        found: int | str = json.loads(recipe(path))["options"]["size"]
     except (ValueError, KeyError, TypeError):
         return None
-    return found if isinstance(found, int) else None
+    return found
 
 
 def _digest_line(file: IO[bytes]) -> bytes:

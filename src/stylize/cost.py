@@ -54,10 +54,12 @@ class Memory:
         """Bytes at the peak, for a result of that many pixels."""
         return round(pixels * self._each(pixels < LARGE))
 
-    def most(self, room: float) -> int:
-        """Pixels of the largest result that needs no more than `room` bytes."""
+    def most(self, room: float, pixels: int) -> int:
+        """Pixels of the largest result, of that many at most, that needs `room` bytes or fewer."""
         large = int(room / self._each(False))
-        return large if large >= LARGE else min(int(room / self._each(True)), LARGE - 1)
+        if min(large, pixels) >= LARGE:
+            return min(large, pixels)
+        return min(int(room / self._each(True)), LARGE - 1, pixels)
 
     def _each(self, small: bool) -> float:
         deepest = max(LAYERS.index(layer) for layer in (*self.content_layers, *self.style_layers))
@@ -84,7 +86,7 @@ def fitted(size: tuple[int, int], smaller: bool, need: Memory, room: float) -> i
     pixels = size[0] * size[1]
     if need(pixels) <= (MARGIN if smaller else 1) * room:
         return max(size)
-    side = int(max(size) * (need.most(MARGIN * room) / pixels) ** 0.5)
+    side = int(max(size) * (need.most(MARGIN * room, pixels) / pixels) ** 0.5)
     if smaller and side >= SMALLEST:
         return side
     told = f"needs {need(pixels) / 1e9:.2f} GB of memory beyond the network's"

@@ -72,14 +72,14 @@ def free(device: torch.device, networks: int = 1) -> float:
 
 
 @contextmanager
-def memory_told(size: tuple[int, int] | None = None) -> Iterator[None]:
+def memory_told(told: str) -> Iterator[None]:
     """Turn the several ways in which memory runs out into one error.
 
     Args:
-        size: (width, height) of the result, where it is known.
+        told: what is said then.
 
     Raises:
-        DeviceError: it did, with the size that was too much.
+        DeviceError: it did.
     """
     try:
         yield
@@ -95,12 +95,7 @@ def memory_told(size: tuple[int, int] | None = None) -> Iterator[None]:
             word in str(error) for word in words
         ):
             raise
-        if size is None:
-            raise DeviceError("not enough memory for the network; try --device cpu") from error
-        raise DeviceError(
-            f"not enough memory for a result of {size[0]} x {size[1]} pixels; --size"
-            f" {int(0.7 * max(size))} takes half of it"
-        ) from error
+        raise DeviceError(told) from error
 
 
 @contextmanager

@@ -37,6 +37,7 @@ class Job:
         size: (width, height) of the result.
         scales: the way there, coarse to fine.
         digests: of the files, for the recipe: "content", "styles", and "masks" and "init" if any.
+        fitted: whether it was `--size fit` that chose the size.
     """
 
     options: Options
@@ -51,6 +52,7 @@ class Job:
     size: tuple[int, int]
     scales: tuple[Scale, ...]
     digests: dict[str, Any]
+    fitted: bool = False
 
     @classmethod
     def prepare(cls, options: Options, content: Source, styles: Sequence[Source]) -> "Job":
@@ -103,8 +105,8 @@ class Job:
             digests=digests,
         )
 
-    def resized(self, size: int) -> "Job":
-        """The same with another `--size`.
+    def fit(self, size: int | str) -> "Job":
+        """The same with the `--size` that was found to fit.
 
         Raises:
             OptionError: out of range.
@@ -113,7 +115,7 @@ class Job:
         options = self.options.but(size=size)
         scales = way(options, self.content.size, self.content.name)
         size_of_result = (scales[-1].width, scales[-1].height)
-        return replace(self, options=options, size=size_of_result, scales=scales)
+        return replace(self, options=options, size=size_of_result, scales=scales, fitted=True)
 
 
 def layers(options: Options) -> tuple[dict[str, float], dict[str, float]]:

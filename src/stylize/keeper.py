@@ -36,7 +36,7 @@ class Keeper:
         self.due = time.monotonic() + every
         self.there = self.told = False
 
-    def sized(self, painter: "Stylizer", job: "Job") -> "Job":
+    def sized(self, painter: "Stylizer", job: "Job", share: float | None) -> "Job":
         """The job in the size that an earlier run of it took with `--size fit`, if it still fits.
 
         Or free memory, which is never quite the same, would decide whether the run goes on.
@@ -44,14 +44,15 @@ class Keeper:
         Args:
             painter: that is to go on.
             job: what it is to paint.
+            share: as in `Stylizer.fitted`.
         """
         from . import checkpoint
 
         if job.options.size == "fit" and (size := checkpoint.size(self.path)):
             with contextlib.suppress(StylizeError):
-                before = painter.fitted(job.resized(size))
+                before = job.fit(size)
                 if checkpoint.recipe(self.path) == painter.recipe(before).text():
-                    return before
+                    return painter.fitted(before, share)
         return job
 
     def latest(self, painter: "Stylizer", job: "Job", resume: bool) -> "Checkpoint | None":
@@ -98,9 +99,10 @@ class Keeper:
             step.checkpoint().save(self.path)
             self.there = True
             return True
-        except StylizeError as error:
+        except (StylizeError, MemoryError, RuntimeError) as error:  # a run is worth more
             if not self.told:
-                log.warning("%s; the run goes on without a checkpoint", error)
+                told = error if isinstance(error, StylizeError) else f"{self.path}: {error!r}"
+                log.warning("%s; the run goes on without a checkpoint", told)
             self.told = True
             return False
         finally:

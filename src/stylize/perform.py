@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import batch, console, folders, plan, report
 from .batch import Row
-from .errors import OptionError, PictureError, StylizeError
+from .errors import DeviceError, OptionError, PictureError, StylizeError
 from .interrupt import INTERRUPTED, TERMINATED, Ended, StopOnSignal
 from .order import Order
 from .order import requests as requests_of
@@ -50,7 +50,12 @@ def perform(order: Order) -> int:
             raise OptionError("--dry-run: does not read standard input; name a file")
         if not ready(request):  # if anything is wrong, it is said as it would be without
             batch.way(request)
-        return _plan(replace(order, jobs=1), [request])
+        rows, total = plan.plan(replace(order, jobs=1), [request])
+        _show(order, rows, total)
+        for _, outcome in rows:
+            if outcome.status == "failed":
+                raise DeviceError(outcome.reason)
+        return 0
     return _single(order, request)
 
 
@@ -89,7 +94,9 @@ def _several(order: Order) -> int:
         for folder, reason in closed
     ]
     if order.dry_run:
-        return _plan(order, requests, rows)
+        planned, total = plan.plan(order, requests)
+        _show(order, [*rows, *planned], total)
+        return _code([*rows, *planned])
     started = time.perf_counter()
     for row in rows:
         _tell(order, row)
@@ -131,13 +138,10 @@ def _code(rows: Sequence[Row]) -> int:
     return FAILED if any(outcome.status == "failed" for _, outcome in rows) else 0
 
 
-def _plan(order: Order, requests: Sequence[Request], rows: Sequence[Row] = ()) -> int:
+def _show(order: Order, rows: Sequence[Row], total: Sequence[str]) -> None:
     """Print what would be done, with what it would take."""
-    planned, total = plan.plan(order, requests)
-    rows = [*rows, *planned]
     if order.json:
         lines = [report.as_json(*row) for row in rows]
     else:
         lines = [*report.table(rows), report.total(rows), *total]
     console.print_text("\n".join(map(console.one_line, lines)))
-    return _code(rows)

@@ -46,7 +46,7 @@ def plan(order: Order, requests: Sequence[Request]) -> tuple[list[Row], list[str
     seconds, most = 0.0, 0.0
     for number, way in ways.items():
         request, _ = rows[number]
-        outcome = _foreseen(request, way, machine, machine.room / at_once)
+        outcome = _foreseen(request, way, machine)
         rows[number] = request, outcome
         seconds, most = seconds + (outcome.seconds or 0), max(most, outcome.memory or 0)
     if not any(outcome.status == "planned" for _, outcome in rows):
@@ -58,15 +58,13 @@ def plan(order: Order, requests: Sequence[Request]) -> tuple[list[Row], list[str
     return rows, [f"about {took} and {at_once * most / 1e9:.1f} GB {where}"]
 
 
-def _foreseen(
-    request: Request, way: tuple[Scale, ...], machine: "_Machine", room: float
-) -> Outcome:
-    """What becomes of it if it is painted in the memory that is its own."""
+def _foreseen(request: Request, way: tuple[Scale, ...], machine: "_Machine") -> Outcome:
+    """What becomes of it if it is painted there."""
     options = request.options
     need = cost.Memory(machine.precision, *job.layers(options), options.optimizer)
     size = way[-1].width, way[-1].height
     try:
-        side = cost.fitted(size, options.size == "fit", need, room)
+        side = cost.fitted(size, options.size == "fit", need, machine.room)
         if side < max(size):
             way = batch.way(replace(request, options=options.but(size=side)))
     except StylizeError as error:
@@ -82,7 +80,7 @@ def _foreseen(
 
 
 class _Machine(NamedTuple):
-    """What would paint: kind of device, precision, threads a picture, bytes beside the network."""
+    """What would paint: kind of device; for a picture, precision, threads, and bytes of memory."""
 
     device: str
     precision: str
@@ -98,4 +96,8 @@ def _machine(order: Order) -> _Machine:
     found = device.pick(order.options.device)
     precision = str(device.dtype(order.options.precision, found)).removeprefix("torch.")
     threads = order.options.threads or max(1, torch.get_num_threads() // order.jobs)
-    return _Machine(found.type, precision, threads, device.free(found, order.jobs))
+    free = device.free(found, order.jobs)
+    # Workers share the machine's memory; a CUDA device's is taken as it comes.
+    return _Machine(
+        found.type, precision, threads, free if found.type == "cuda" else free / order.jobs
+    )

@@ -59,6 +59,7 @@ class Recipe:
         complete: False where the run was ended before its last iteration.
         options: by field name, those of `Options` that pixels depend on; `"file"` for a path.
         digests: sha256 of the files: "content", "styles", "weights"; "masks" and "init" if any.
+        fitted: whether it was `--size fit` that chose the size.
     """
 
     stylize: str
@@ -68,6 +69,7 @@ class Recipe:
     complete: bool
     options: Mapping[str, Any]
     digests: Mapping[str, Any]
+    fitted: bool = False
 
     @classmethod
     def of(cls, options: Options, **facts: Any) -> "Recipe":
@@ -76,7 +78,8 @@ class Recipe:
 
     def text(self, indent: int | None = None) -> str:
         """As JSON, in ASCII."""
-        return json.dumps(asdict(self), sort_keys=True, indent=indent)
+        said = {key: value for key, value in asdict(self).items() if key != "fitted" or value}
+        return json.dumps(said, sort_keys=True, indent=indent)
 
     def xmp(self) -> bytes:
         """As an XMP packet."""
@@ -122,7 +125,7 @@ class Recipe:
             format: of the file, a key of `FORMATS`.
         """
         idle = _IDLE.get(format, set())
-        if options.size == "fit":  # what is free now is no reason to paint anew
+        if options.size == "fit" and self.fitted:  # what is free now is no reason to paint anew
             idle = idle | {"size"}
         # An option that was not known then had what is now its default.
         held, wanted = ({**_kept(Options()), **kept} for kept in (self.options, _kept(options)))
@@ -186,7 +189,8 @@ def read(path: str | os.PathLike[str]) -> Recipe:
         if not (all(isinstance(word, str) for word in words.values()) and _sound(digests)):
             raise ValueError("not as stylize writes it")
         _check_names(options, name, words["stylize"])
-        return Recipe(**words, complete=bool(held["complete"]), options=options, digests=digests)
+        complete, fitted = bool(held["complete"]), bool(held.get("fitted"))
+        return Recipe(**words, complete=complete, options=options, digests=digests, fitted=fitted)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PictureError(f"{name}: its recipe is damaged ({error})") from error
 

@@ -32,25 +32,27 @@ def _left_in_groups() -> Iterator[int]:
         for line in MINE.read_text().splitlines():
             _, kinds, path = line.split(":", 2)
             if not kinds:
-                names = ("memory.max", "memory.current", "inactive_file")
+                names = ("memory.max", "memory.current")
                 place = CGROUPS / path.strip("/")
                 around = [p for p in (place, *place.parents) if p.is_relative_to(CGROUPS)]
             elif "memory" in kinds.split(","):
-                names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+                names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
                 # In a container the path is that of the machine outside, and is not there.
                 around = [CGROUPS / "memory" / path.strip("/"), CGROUPS / "memory"]
             else:
                 continue
             for group in around:
                 with contextlib.suppress(OSError, ValueError):  # no such file; "max" is no number
-                    limit, used = (int((group / name).read_text()) for name in names[:2])
-                    yield limit - used + _counter(group / "memory.stat", names[2])
+                    limit, used = (int((group / name).read_text()) for name in names)
+                    yield limit - used + _files(group / "memory.stat")
 
 
-def _counter(path: Path, name: str) -> int:
+def _files(statistics: Path) -> int:
+    """Bytes of files that a group has read."""
+    found = 0
     with contextlib.suppress(OSError):
-        for line in path.read_text().splitlines():
-            key, _, value = line.partition(" ")
-            if key == name:
-                return int(value)
-    return 0
+        words = statistics.read_text().split()
+        counters = dict(zip(words[::2], map(int, words[1::2]), strict=True))
+        for kind in ("inactive_file", "active_file"):  # of groups within as well, in version 1
+            found += counters.get(f"total_{kind}", counters.get(kind, 0))
+    return found

@@ -160,7 +160,7 @@ def paint(request: Request, studio: Studio, watch: Callable[["Step"], int]) -> O
             job = replace(job, options=options.but(device=painter.options.device))
             keeper = Keeper(request.kept, request.checkpoint_every) if request.kept else None
             if keeper and request.resume:
-                job = keeper.sized(painter, job)
+                job = keeper.sized(painter, job, studio.share)
             job = painter.fitted(job, studio.share)
             output.check_format(format, job.size, options.depth)
             cost.keep_memory(job.size[0] * job.size[1])
@@ -186,26 +186,33 @@ def paint(request: Request, studio: Studio, watch: Callable[["Step"], int]) -> O
                     keeper.save(step)
                 return ended
 
-            since = keeper.latest(painter, job, request.resume) if keeper else None
-            with trace or contextlib.nullcontext():
-                try:
-                    result = painter.paint(job, on_step, since)
-                except DeviceError as error:
-                    if keeper and latest and keeper.save(latest):
-                        raise DeviceError(f"{error}; {keeper.path} holds the run so far") from error
-                    raise
-        if ended == TERMINATED and not result.complete and keeper and keeper.there:
-            told = f"{keeper.path} holds the run so far"
-            return Outcome("interrupted", told, TERMINATED, job.size)
-        _deliver(result.encode(format), target, format)
+            try:
+                with trace or contextlib.nullcontext():
+                    result = painter.paint(
+                        job,
+                        on_step,
+                        # By no name of ours, which would keep it in memory.
+                        keeper.latest(painter, job, request.resume) if keeper else None,
+                    )
+                broken_off = ended == TERMINATED and not result.complete
+                if broken_off and keeper and keeper.there:
+                    told = f"{keeper.path} holds the run so far"
+                    return Outcome("interrupted", told, TERMINATED, job.size)
+                with device.memory_told("not enough memory to encode the picture"):
+                    data = result.encode(format)
+            except DeviceError as error:
+                if keeper and latest and keeper.save(latest):
+                    raise DeviceError(f"{error}; {keeper.path} holds the run so far") from error
+                raise
+        _deliver(data, target, format)
         if keeper and (result.complete or result.fault):
             keeper.forget()
-        name = "standard output" if target == "-" else target
-        if result.fault:
-            raise OptimizationError(f"{name}: {result.fault}; it holds the picture before that")
-        for extra in extras:
-            if extra.fault:
-                raise OutputError(f"{extra.fault}; the picture itself is done") from extra.fault
+    name = "standard output" if target == "-" else target
+    if result.fault:
+        raise OptimizationError(f"{name}: {result.fault}; it holds the picture before that")
+    for extra in extras:
+        if extra.fault:
+            raise OutputError(f"{extra.fault}; the picture itself is done") from extra.fault
     log.info("%s: %d x %d pixels in %.1f s", name, *job.size, result.seconds)
     if not result.complete:
         log.warning("interrupted; %s holds the picture so far", name)

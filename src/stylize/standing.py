@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from . import files, output, recipe
+from . import files, output, recipe, writing
 from .errors import OutputError, PictureError
 from .options import STARTS, WEIGHTS, weights_path
 from .request import Request, check
@@ -66,4 +66,6 @@ def ready(request: Request) -> str:
     reason = standing(request)
     if not reason and request.output != "-":
         output.check_output(request.output, depth=options.depth)
+    if not reason and request.trace:
+        writing.writable(request.trace)
     return reason

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,9 +23,6 @@ from .result import Result
 from .step import OnStep, Step
 from .targets import Styles, matched, objective
 from .vgg import Vgg19
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +81,7 @@ class Stylizer:
         else:
             raise OptionError("give either options or a preset, not both")
         self.device = device.pick(self.options.device)
-        with device.memory_told():
+        with device.memory_told("not enough memory for the network; try --device cpu"):
             numbers = weights.load(self.options.weights)
             if self.options.network == "normalized":
                 numbers = normalized(numbers, self.options.pooling)
@@ -126,17 +123,20 @@ class Stylizer:
         for name in self.FIXED:
             if getattr(job.options, name) != getattr(self.options, name):
                 raise OptionError(f"{flag(name)}: is fixed for a Stylizer; make another one")
-        job = self.fitted(job)
+        if since is None:  # else it was found to fit, and some of it is in memory already
+            job = self.fitted(job)
         started = time.perf_counter()
         before = since.seconds if since else 0.0
         history: list[Losses] = list(since.losses) if since else []
+        steps = self._steps(job, history, started - before, since)
+        del since  # which would be kept in memory throughout
         step: Step | None = None
         complete, fault = True, ""
         # Total variation and Adam need what inference mode forbids.
         threads = device.threads(job.options.threads)
         with torch.inference_mode(False), torch.no_grad(), threads:
             try:
-                for step in self._steps(job, history, started - before, since):
+                for step in steps:
                     history.append(step.losses)
                     if on_step is not None and on_step(step):
                         complete = step.iteration == step.iterations
@@ -148,7 +148,7 @@ class Stylizer:
                 complete, fault = False, f"ended before iteration {place}: {error}"
                 log.info("%s", fault)
             assert step is not None  # every scale has an iteration, and each a step or an error
-            with device.memory_told(job.size):
+            with device.memory_told(_too_large(job)):
                 pixels = step.picture()
         return Result(
             pixels,
@@ -179,7 +179,7 @@ class Stylizer:
         )
         smaller = job.options.size == "fit"
         side = cost.fitted(job.size, smaller, need, room)
-        return job.resized(side) if smaller else job
+        return job.fit(side if side < max(job.size) else "original") if smaller else job
 
     @property
     def precision(self) -> str:
@@ -200,14 +200,17 @@ class Stylizer:
             precision=self.precision,
             complete=complete,
             digests={**job.digests, "weights": self.digest},
+            fitted=job.fitted,
         )
 
     def _steps(
         self, job: Job, history: Sequence[Losses], started: float, since: Checkpoint | None
     ) -> Iterator[Step]:
         """Every evaluation of a run, coarse to fine, from its beginning or a checkpoint."""
-        with device.memory_told(job.size):  # errors of who watches are not among its own
-            yield from self._evaluations(job, history, started, since)
+        evaluations = self._evaluations(job, history, started, since)
+        del since
+        with device.memory_told(_too_large(job)):  # errors of who watches are not among its own
+            yield from evaluations
 
     def _evaluations(
         self, job: Job, history: Sequence[Losses], started: float, since: Checkpoint | None
@@ -297,3 +300,9 @@ class Stylizer:
         if job.options.color == "match" and job.options.init == "style":
             return matched(job, start, images.to_tensor(photo, size).to(self.device))
         return start
+
+
+def _too_large(job: Job) -> str:
+    """What is said where memory ran out in the midst of a run."""
+    told = f"not enough memory for a result of {job.size[0]} x {job.size[1]} pixels"
+    return f"{told}; --size {int(0.7 * max(job.size))} takes half of it"

@@ -1,5 +1,6 @@
 """A run in numbers, a line for each evaluation of the network. A callback on `Step`. No torch."""
 
+import contextlib
 import json
 import os
 import time
@@ -38,7 +39,8 @@ class Trace:
 
     def __exit__(self, *_: object) -> None:
         if self.file:
-            self.file.close()
+            with contextlib.suppress(OSError):  # of a line that was told not to be written
+                self.file.close()
         self.file = None
 
     def __call__(self, step: "Step") -> None:
@@ -71,11 +73,11 @@ class Trace:
         """Keep what an earlier run wrote before this iteration, if it did not begin with it."""
         kept: list[str] = []
         if iteration > 1 and os.path.exists(self.path):
-            with open(self.path, encoding="utf-8") as file:
+            with open(self.path, encoding="utf-8", errors="replace") as file:
                 for text in file:
                     try:
                         line = json.loads(text)
-                        if not line["iteration"] < iteration:
+                        if not (line["iteration"] < iteration and text.endswith("\n")):
                             break
                         self.elapsed = float(line["elapsed"])
                     except (ValueError, KeyError, TypeError):

@@ -109,9 +109,9 @@ def rescue(data: bytes, name: str) -> str | None:
     Returns:
         Where it is now; None if there is no place for it anywhere.
     """
-    for place in (None, Path.home(), Path.cwd()):
+    for place in (tempfile.gettempdir, Path.home, Path.cwd):
         with suppress(OSError, RuntimeError):  # no home is a RuntimeError
-            path = Path(tempfile.mkdtemp(prefix="stylize-", dir=place)) / os.path.basename(name)
+            path = Path(tempfile.mkdtemp(prefix="stylize-", dir=place())) / os.path.basename(name)
             with suppress(OutputError):
                 write(path, data)
                 return str(path)
