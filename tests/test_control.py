@@ -663,6 +663,11 @@ PROMISES: dict[str, tuple[dict[str, Any], dict[str, Any], Measure]] = {
         lambda s, r, *_: r.losses[0].style,
     ),
     "optimizer": ({"optimizer": "adam"}, {"optimizer": "lbfgs"}, _descent),
+    "learning_rate": (
+        {"optimizer": "adam", "learning_rate": 0.001},
+        {"optimizer": "adam", "learning_rate": 0.02},
+        _descent,
+    ),
     "color": ({"color": "style"}, {"color": "content"}, _photos_chroma),
     "mask": ({}, {"mask": "HALF"}, _likeness),
     "init": ({"init": "noise", "iterations": 6}, {"init": "content", "iterations": 6}, _likeness),

@@ -31,6 +31,8 @@ def test_options_survive_being_written_and_read(weight: float, seed: int) -> Non
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("learning_rate", 0),
+        ("learning_rate", 1.5),
         ("size", 15),
         ("size", "large"),
         ("size", 10**6),

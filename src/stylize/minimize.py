@@ -9,6 +9,7 @@ pass, where all of the time goes), so that whoever drives them sees, counts and 
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from math import isfinite
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor
 from .cost import HISTORY, HISTORY_OF_LARGE
 from .errors import OptimizationError
 from .losses import Losses, Objective
-from .options import LARGE
+from .options import LARGE, Options
 
 GREY_LEVEL = 1 / 255
 
@@ -39,8 +40,6 @@ LAST_TRIALS = 24
 LEAST_CURVATURE = 1e-10
 #: L-BFGS ends where the lowest loss fell by less than this share in so many evaluations.
 LEAST_FALL, PATIENCE = 1e-3, 20
-#: Adam's learning rate.
-ADAM_RATE = 5 * GREY_LEVEL
 
 
 @dataclass(frozen=True)
@@ -121,6 +120,7 @@ def minimize(
     iterations: int,
     optimizer: str,
     state: State | None = None,
+    learning_rate: float = Options.learning_rate,
 ) -> Iterator[Evaluation]:
     """Minimise the objective over the pixels of `image`.
 
@@ -131,6 +131,7 @@ def minimize(
             counts too, because it costs as much.
         optimizer: `"lbfgs"` or `"adam"`.
         state: where to go on, instead of at `image`; its evaluations count.
+        learning_rate: Adam's.
 
     Yields:
         One `Evaluation` per evaluation of the network. L-BFGS ends early where no step
@@ -148,7 +149,7 @@ def minimize(
         finite = isfinite(loss) and bool(gradient.isfinite().all())
         return _Point(at, step, losses, loss, gradient, finite)
 
-    method = {"lbfgs": _lbfgs, "adam": _adam}[optimizer]
+    method = _lbfgs if optimizer == "lbfgs" else partial(_adam, learning_rate)
     best: _Best | None = (state.image, state.losses, state.loss) if state else None
     lowest: deque[float] = deque(state.lowest if state else (), maxlen=PATIENCE + 1)
     done = state.done if state else 0
@@ -244,17 +245,19 @@ def _two_loop(gradient: Tensor, memory: _Memory) -> Tensor:
     return direction
 
 
-def _adam(evaluate: _Evaluate, start: Tensor, known: _Known, note: _Note) -> Iterator[_Point]:
+def _adam(
+    rate: float, evaluate: _Evaluate, start: Tensor, known: _Known, note: _Note
+) -> Iterator[_Point]:
     """Adam (arXiv:1412.6980) at a fixed rate: no line search, so the loss may rise in between."""
     image = (known["image"] if known else start).clone().requires_grad_()
-    adam = torch.optim.Adam([image], lr=ADAM_RATE)
+    adam = torch.optim.Adam([image], lr=rate)
     if known:
         adam.state[image] = {name: value.clone() for name, value in known["adam"].items()}
     while True:
         # In place is how it works, so that what is noted is a copy.
         moments = {name: value.clone() for name, value in adam.state[image].items()}
         note({"image": image.detach().clone(), "adam": moments})
-        point = evaluate(image.clone(), ADAM_RATE if moments else 0.0)
+        point = evaluate(image.clone(), rate if moments else 0.0)
         yield point
         image.grad = point.gradient
         adam.step()

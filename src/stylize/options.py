@@ -158,6 +158,9 @@ class Options:
         "avg", ("avg", "max"), "Average pooling, as in the paper, or VGG-19's own max pooling."
     )
     optimizer: str = _option_of("lbfgs", ("lbfgs", "adam"), "What moves the pixels.")
+    learning_rate: float = _option(
+        0.02, checks.number(1e-6, 1), "Adam's; a pixel's range is 1.", metavar="RATE"
+    )
     color: str = _option_of(
         "style",
         ("style", "content", "match"),
@@ -202,9 +205,7 @@ class Options:
         "Of the network; 'auto' takes bfloat16 where the hardware has it. Picture, losses and"
         " optimiser are float32.",
     )
-    threads: int = _option(
-        0, checks.integer(0, 256), "Processor threads; 0 leaves it to torch.", metavar="N"
-    )
+    threads: int = _option(0, checks.integer(0, 256), "Threads; 0 leaves it to torch.", metavar="N")
     weights: str = _option(
         "auto",
         checks.path,

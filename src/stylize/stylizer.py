@@ -228,8 +228,8 @@ class Stylizer:
             iteration = planned + (state.done if state else 0)
             image = state.image if state else self.start(job, size, coarser)
             aim = objective(self.styles, job, size)
-            method = job.options.optimizer
-            evaluations = minimize(aim, image, scale.iterations, method, state)
+            method, rate = job.options.optimizer, job.options.learning_rate
+            evaluations = minimize(aim, image, scale.iterations, method, state, rate)
             del state  # which the first steps leave behind
             for evaluation in evaluations:
                 iteration += 1

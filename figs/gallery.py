@@ -1,0 +1,110 @@
+"""The gallery in outputs/, and all ways of control on one photo."""
+
+import subprocess
+from pathlib import Path
+
+from drawing import FIGS, sheet
+from painting import ROOT, STYLIZE, Painted, machine, paint
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from stylize import PRESETS
+
+#: Photo, painting, and what the command has beside them.
+PAIRS = [
+    ("summer-palace", "village-street-in-auvers", ""),
+    ("rocket", "great-wave", ""),
+    ("astronaut", "composition-viii", ""),
+    ("chelsea", "summertime", "-s 512"),
+    ("coffee", "poppies", ""),
+    ("summer-palace", "spring", ""),
+    ("rocket", "ramparts-at-aigues-mortes", "--preset impasto"),
+    ("astronaut", "bal-du-moulin-de-la-galette", ""),
+    ("chelsea", "great-wave", "-s 512 --preset miniature"),
+    ("coffee", "village-street-in-auvers", "--preset impasto"),
+    ("summer-palace", "composition-viii", "--preset abstract"),
+    ("chelsea", "poppies", "-s 512 --preset glaze"),
+    ("chelsea", "summertime", "-s 512 --preset paper"),
+]
+#: Beside all but the first, so that the README is soon there.
+SMALLER = "--jpeg-quality 85"
+#: The sky by one painter, all else by another; `masks` makes what it needs.
+MASKS = "--mask figs/masks/sky.png --mask figs/masks/building.png"
+MASKED = ("figs/masks/auvers-sky.png styles/great-wave.jpg", MASKS)
+
+
+def gallery() -> None:
+    """outputs/, and outputs/README.md with the commands."""
+    masks()
+    parts: list[tuple[str, Painted]] = []
+    for photo, painting, given in PAIRS:
+        options = f"{given} {SMALLER}" if parts else given
+        preset = given.partition("--preset ")[2]
+        name = f"{photo}-{painting}{f'-{preset}' if preset else ''}.jpg"
+        parts.append((name, paint(photo, painting, options, f"outputs/{name}")))
+    name = "summer-palace-two-paintings.jpg"
+    parts.append((name, paint("summer-palace", *MASKED, f"outputs/{name}")))
+    lines = [
+        "# Results",
+        "",
+        f"Painted by stylize on {machine()}, with seed 0;",
+        "`python figs/make.py gallery` paints them again.",
+        "The pavilion is after a photo by danielbuechele, CC BY 2.0.",
+        "",
+    ]
+    for name, part in parts:
+        seconds = f"{part.told['iterations']} iterations, {part.told['seconds']:.0f} s"
+        lines += [f"![{Path(name).stem}]({name})", "", f"    {part.command}", "", seconds, ""]
+    (ROOT / "outputs" / "README.md").write_text("\n".join(lines).rstrip() + "\n")
+
+
+def masks() -> None:
+    """Of the pavilion: where the sky and the lake are, and where they are not; and a painted sky.
+
+    The sky is what is bright and hangs together with two places in it, its edge a little soft.
+    """
+    (FIGS / "masks").mkdir(exist_ok=True)
+    photo = Image.open(ROOT / "contents" / "summer-palace.jpg").convert("RGB")
+    red, green, blue = photo.split()
+    least = ImageChops.darker(ImageChops.darker(red, green), blue)
+    bright = least.filter(ImageFilter.MedianFilter(5)).point(lambda value: 255 * (value > 135))
+    sky = bright.filter(ImageFilter.MedianFilter(7))
+    for place in ((5, 5), (450, 250)):
+        ImageDraw.floodfill(sky, place, 128)
+    sky = sky.point(lambda value: 255 * (value == 128)).filter(ImageFilter.GaussianBlur(1.5))
+    sky.save(FIGS / "masks" / "sky.png")
+    ImageChops.invert(sky).save(FIGS / "masks" / "building.png")
+    painting = Image.open(ROOT / "styles" / "village-street-in-auvers.jpg").convert("RGBA")
+    upper = Image.new("RGBA", painting.size)  # what is transparent in a painting does not count
+    upper.paste(painting.crop((0, 0, painting.width, painting.height // 4)))
+    upper.save(FIGS / "masks" / "auvers-sky.png")
+
+
+def control() -> None:
+    """One photo under all colour modes, masks, scales, starts and presets."""
+    masks()
+    pair = ("summer-palace", "village-street-in-auvers")
+    both = ("two paintings, two masks", paint("summer-palace", MASKED[0], f"-s 288 {MASKS}").image)
+    rows = [
+        [f"--color {kind}" for kind in ("style", "content", "match")],
+        [f"--mask figs/masks/{name}.png" for name in ("sky", "building")],
+        [f"--style-scale {scale}" for scale in ("0.5", "1", "2")],
+        [
+            f"--init {start} --content-weight 0.1"
+            for start in ("noise", "content", "style", "contents/rocket.jpg")
+        ],
+        [f"--preset {name}" for name in PRESETS],
+    ]
+    drawn = [
+        [(choice.split(" --")[0], paint(*pair, f"-s 288 {choice}").image) for choice in row]
+        for row in rows
+    ]
+    drawn[1].append(both)
+    sheet("control", drawn)
+
+
+def timelapse() -> None:
+    """The command's own film."""
+    typed = "contents/rocket.jpg styles/great-wave.jpg -s 192 -o figs/.film.png"
+    film = ["--timelapse", "figs/timelapse.webp"]
+    subprocess.run([*STYLIZE, *typed.split(), *film], cwd=ROOT, check=True)
+    (FIGS / ".film.png").unlink()

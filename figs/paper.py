@@ -1,0 +1,54 @@
+"""The figures of arXiv:1508.06576."""
+
+from drawing import sheet
+from painting import Painted, paint
+
+PHOTO, PAINTING = "summer-palace", "village-street-in-auvers"
+#: Of figure 2.
+PAINTINGS = ("village-street-in-auvers", "great-wave", "composition-viii", "spring", "poppies")
+LAYERS = tuple(f"conv{block}_1" for block in range(1, 6))
+#: conv1_1 alone, to all five: the style reconstructions, and the rows of figure 3.
+SETS = tuple(LAYERS[:deepest] for deepest in range(1, 6))
+#: Alpha / beta: the columns of figure 3, and beta at an alpha of 1.
+RATIOS = {"1e-5": "1e5", "1e-4": "1e4", "1e-3": "1e3", "1e-2": "1e2"}
+
+
+def _name(layers: tuple[str, ...]) -> str:
+    return layers[0] if len(layers) == 1 else f"{layers[0]}\nto {layers[-1]}"
+
+
+def _rebuilt(options: str) -> Painted:
+    """From white noise, at one size, from one of the two terms alone."""
+    return paint(PHOTO, PAINTING, f"-s 256 --scales 1 -n 300 {options}")
+
+
+def reconstructions() -> None:
+    """Figure 1: the photo from single layers, the painting from more and more of them."""
+    content = [_rebuilt(f"--style-weight 0 --content-layers {layer}") for layer in LAYERS]
+    style = [_rebuilt(f"--content-weight 0 --style-layers {','.join(layers)}") for layers in SETS]
+    texts = [LAYERS, [_name(layers).replace("\n", " ") for layers in SETS]]
+    rows = [
+        [(text, part.image) for text, part in zip(said, parts, strict=True)]
+        for said, parts in zip(texts, (content, style), strict=True)
+    ]
+    sheet("reconstructions", rows)
+
+
+def paintings() -> None:
+    """Figure 2: one photo after five paintings."""
+    parts = [paint(PHOTO, name, "-s 384 --preset paper") for name in PAINTINGS]
+    pictures = [(name, part.image) for name, part in zip(PAINTINGS, parts, strict=True)]
+    sheet("paintings", [pictures[:3], pictures[3:]])
+
+
+def grid() -> None:
+    """Figure 3: style layers against alpha / beta."""
+    rows = []
+    for layers in SETS:
+        how = f"-s 224 -n 300 --preset paper --style-layers {','.join(layers)}"
+        row = {
+            ratio: paint(PHOTO, PAINTING, f"{how} --style-weight {beta}").image
+            for ratio, beta in RATIOS.items()
+        }
+        rows.append([(ratio if layers == SETS[-1] else "", image) for ratio, image in row.items()])
+    sheet("grid", rows, [_name(layers) for layers in SETS])
