@@ -27,21 +27,22 @@ def sheet(
     width, height = rows[0][0][1].size
     font = ImageFont.load_default(18)
     columns = max(map(len, rows))
-    line = LINE if any(text for row in rows for text, _ in row) else GAP
+    lines = [LINE if any(text for text, _ in row) else GAP for row in rows]
     left = 150 if sides else 0
     page = Image.new(
-        "RGB", (left + columns * (width + GAP) - GAP, len(rows) * (height + line)), "white"
+        "RGB", (left + columns * (width + GAP) - GAP, len(rows) * height + sum(lines)), "white"
     )
     draw = ImageDraw.Draw(page)
     for down, pictures in enumerate(rows):
-        top = down * (height + line)
+        top = down * height + sum(lines[:down])
         if sides:
             place = (left / 2, top + height / 2)
             draw.multiline_text(place, sides[down], "black", font, anchor="mm", align="center")
         for across, (text, picture) in enumerate(pictures):
             at = left + across * (width + GAP)
             page.paste(ImageOps.fit(picture, (width, height)), (at, top))
-            draw.text((at + width / 2, top + height + line / 2), text, "black", font, anchor="mm")
+            below = (at + width / 2, top + height + lines[down] / 2)
+            draw.text(below, text, "black", font, anchor="mm")
     page.save(FIGS / f"{name}.jpg", quality=82)
 
 

@@ -38,7 +38,7 @@ def optimizer() -> None:
     strip("optimizer", [(label, part.image) for label, part in parts.items()])
 
 
-def coarse_to_fine() -> None:
+def scales() -> None:
     """One size against three, and bfloat16 against float32: the loss at the full size."""
     choices = {
         "coarse to fine": "",

@@ -2,7 +2,7 @@
 
 Each picture is painted by a command, which figs/README.md and outputs/README.md tell; what was
 painted before is taken as it is, so that a run that was broken off goes on (figs/.parts, to be
-deleted to begin anew). Needs what `pip install -e ".[dev]"` brings; on two cores all take an hour.
+deleted to begin anew). Needs what `pip install -e ".[dev]"` brings.
 """
 
 import json
@@ -15,14 +15,13 @@ import illustration
 import painting
 import paper
 
-#: `weights` downloads 548 MB, and is made only where it is named.
 FIGURES: dict[str, Callable[[], None]] = {
     "gallery": gallery.gallery,
     "reconstructions": paper.reconstructions,
     "grid": paper.grid,
     "paintings": paper.paintings,
     "optimizer": experiments.optimizer,
-    "coarse-to-fine": experiments.coarse_to_fine,
+    "scales": experiments.scales,
     "tv-weight": experiments.tv_weight,
     "network": experiments.network,
     "pooling": experiments.pooling,
@@ -36,7 +35,8 @@ FIGURES: dict[str, Callable[[], None]] = {
     "quality": experiments.quality,
     "illustration": illustration.illustration,
 }
-NAMED_ONLY = {"weights": experiments.weights}
+#: Made only where they are named: `weights` downloads 548 MB, `layer-losses` draws nothing.
+NAMED_ONLY = {"weights": experiments.weights, "layer-losses": paper.layer_losses}
 
 
 def make(name: str) -> None:

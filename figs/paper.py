@@ -1,7 +1,8 @@
 """The figures of arXiv:1508.06576."""
 
 from drawing import sheet
-from painting import Painted, paint
+from painting import ROOT, Painted, paint
+from PIL import Image
 
 PHOTO, PAINTING = "summer-palace", "village-street-in-auvers"
 #: Of figure 2.
@@ -37,7 +38,9 @@ def reconstructions() -> None:
 def paintings() -> None:
     """Figure 2: one photo after five paintings."""
     parts = [paint(PHOTO, name, "-s 384 --preset paper") for name in PAINTINGS]
-    pictures = [(name, part.image) for name, part in zip(PAINTINGS, parts, strict=True)]
+    photo = Image.open(ROOT / f"contents/{PHOTO}.jpg").convert("RGB").resize(parts[0].image.size)
+    pictures = [("the photo", photo)]
+    pictures += [(name, part.image) for name, part in zip(PAINTINGS, parts, strict=True)]
     sheet("paintings", [pictures[:3], pictures[3:]])
 
 
@@ -52,3 +55,22 @@ def grid() -> None:
         }
         rows.append([(ratio if layers == SETS[-1] else "", image) for ratio, image in row.items()])
     sheet("grid", rows, [_name(layers) for layers in SETS])
+
+
+def layer_losses() -> None:
+    """Each layer's style loss between photo and painting, plain and normalised: numbers alone."""
+    import torch
+
+    from stylize import images, weights
+    from stylize.losses import mean_gram, style_loss
+    from stylize.normalized import normalized
+    from stylize.vgg import Vgg19
+
+    oxford = weights.load("oxford")
+    layers = [layer.replace("conv", "relu") for layer in LAYERS]
+    files = (f"styles/{PAINTING}.jpg", (224, 168)), (f"contents/{PHOTO}.jpg", (224, 149))
+    for name, numbers in (("plain", oxford), ("normalized", normalized(oxford, "avg"))):
+        vgg = Vgg19(numbers, "avg", torch.device("cpu"), torch.float32)
+        painting, photo = (vgg(images.to_tensor(ROOT / file, size), layers) for file, size in files)
+        losses = [style_loss(mean_gram(photo[at]), mean_gram(painting[at])) for at in layers]
+        print(name, *(f"{at} {loss.item():.2g}" for at, loss in zip(LAYERS, losses, strict=True)))
