@@ -12,12 +12,10 @@ WAVE = ("summer-palace", "great-wave")
 RATES = ("0.005", "0.02", "0.05", "0.1")
 
 
-def _strip(name: str, pair: tuple[str, str], how: str, choices: list[str]) -> list[Painted]:
+def _strip(name: str, pair: tuple[str, str], how: str, choices: list[str]) -> None:
     """One pair under several choices of options, with these below each."""
     parts = [paint(*pair, f"{how} {choice}") for choice in choices]
-    pictures = [(choice, part.image) for choice, part in zip(choices, parts, strict=True)]
-    strip(name, pictures)
-    return parts
+    strip(name, [(choice, part.image) for choice, part in zip(choices, parts, strict=True)])
 
 
 def _told(what: str, part: Painted) -> None:

@@ -66,7 +66,7 @@ def illustration() -> None:
     for place in range(5):
         x = 10 + 13.6 * place
         line([(x, 48.3 - (9.5 - 1.1 * place) / 2), (x, 36)], ORANGE)
-        text(x - 2.9, 39.2, f"{place + 1}_1", ORANGE, 15)
+        text(x + (2.9 if place == 4 else -2.9), 39.2, f"{place + 1}_1", ORANGE, 15)
     line([(10, 36), (64.4, 36)], ORANGE)
     arrow((22, 36), (22, 30.6), ORANGE)
     line([(55, 48.3 - (9.5 - 3.3) / 2), (55, 36.7)], BLUE)

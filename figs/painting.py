@@ -81,6 +81,6 @@ def machine() -> str:
 
     from stylize import Options, device
 
-    dtype = str(device.dtype("auto", device.pick(Options().device))).removeprefix("torch.")
+    dtype = device.name(device.dtype("auto", device.pick(Options().device)))
     cores = os.cpu_count()
     return f"{cores} cores ({platform.machine()}), {dtype}, torch {torch.__version__.split('+')[0]}"

@@ -20,6 +20,7 @@ import stylize.stylizer as module
 from stylize import Options, images, weights
 from stylize.cli import command
 from stylize.job import Job
+from stylize.keeper import Keeper
 from stylize.layers import LAYERS
 from stylize.losses import Losses
 from stylize.pyramid import plan
@@ -181,6 +182,23 @@ def small(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.MonkeyP
         return CliRunner().invoke(command, [*how, *args])
 
     return run
+
+
+@pytest.fixture
+def interrupted(small: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Breaks off the run of `small` at an iteration, with a checkpoint from each until then."""
+
+    def interrupted(iteration: int, *args: str) -> None:
+        def stopped(keeper: Keeper, step: module.Step) -> None:
+            keeper.save(step)
+            if step.iteration == iteration:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Keeper, "__call__", stopped)
+            assert small(*args).exit_code == 130
+
+    return interrupted
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ BELOW = {
     "guidance": "layers",
     "targets": "color guidance images job losses pyramid vgg",
     "finish": "color images job targets",
-    "checkpoint": "device errors job losses minimize recipe writing",
+    "checkpoint": "device errors files job losses minimize recipe writing",
     "step": "checkpoint finish job losses pyramid",
     "stylizer": "checkpoint cost device errors finish images job losses minimize normalized"
     " options recipe result step targets vgg weights",

@@ -91,12 +91,7 @@ def unbroken(small: Any) -> bytes:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_memory_that_runs_out(
-    error: Exception,
-    small: Any,
-    at_evaluation: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_memory_that_runs_out(error: Exception, small: Any, at_evaluation: Any) -> None:
     whole = unbroken(small)
     take_back = at_evaluation(20, raises(error))
     result = small()
@@ -106,7 +101,6 @@ def test_memory_that_runs_out(
     assert "out.png.checkpoint holds the run so far" in result.stderr
     assert not Path("out.png").exists()
     take_back()
-    monkeypatch.chdir(Path(small("--dry-run").stdout and ".").resolve())
     assert "goes on after iteration" in small().stderr
     assert Path("out.png").read_bytes() == whole
 
@@ -153,7 +147,9 @@ def test_fit(photo: str, painting: str, monkeypatch: pytest.MonkeyPatch, tmp_pat
         stylizer(tall, painting)
 
 
-def test_fit_goes_on_in_the_size_that_it_had(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fit_goes_on_in_the_size_that_it_had(
+    small: Any, interrupted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Free memory is never quite the same: it decides the size only where nothing else does."""
     Image.open("photo.png").resize((144, 120)).save("photo.png")
     how = ("-s", "fit", "-n", "8", "--precision", "float32")
@@ -161,22 +157,13 @@ def test_fit_goes_on_in_the_size_that_it_had(small: Any, monkeypatch: pytest.Mon
     assert small(*how).exit_code == 0
     whole = Path("out.png").read_bytes()
 
-    def stopped(keeper: Keeper, step: Step) -> None:
-        keeper.save(step)
-        if step.iteration == 6:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "__call__", stopped)
-        assert small(*how).exit_code == 130
+    interrupted(6, *how)
     monkeypatch.setattr(device, "free", lambda *_: 1.25e7)
     result = small(*how)
     assert "goes on after iteration" in result.stderr
     assert Path("out.png").read_bytes() == whole
     # What does not fit any more is begun afresh, smaller.
-    with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "__call__", stopped)
-        assert small(*how).exit_code == 130
+    interrupted(6, *how)
     monkeypatch.setattr(device, "free", lambda *_: 0.85e7)
     assert "set aside" in small(*how).stderr
     with Image.open("out.png") as image:
@@ -351,7 +338,7 @@ def test_memory_that_runs_out_beside_the_run(
 
 
 def test_a_run_that_goes_on_is_not_measured_anew(
-    small: Any, monkeypatch: pytest.MonkeyPatch
+    small: Any, interrupted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some of what it needs is in memory already, by then."""
     fitted, asked = Stylizer.fitted, []
@@ -360,25 +347,10 @@ def test_a_run_that_goes_on_is_not_measured_anew(
         asked.append(job)
         return fitted(self, job, share)
 
-    assert small("-n", "2").exit_code == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "__call__", Keeper.save)
-        patch.setattr(Vgg19, "record", interrupted_at(20))
-        assert small().exit_code == 130
+    interrupted(20)
     monkeypatch.setattr(Stylizer, "fitted", counted)
     assert "goes on" in small().stderr
     assert len(asked) == 1
-
-
-def interrupted_at(evaluation: int) -> Any:
-    record, count = Vgg19.record, itertools.count(1)
-
-    def recorded(self: Vgg19, image: Any, layers: Any) -> Activations:
-        if next(count) == evaluation:
-            raise KeyboardInterrupt
-        return record(self, image, layers)
-
-    return recorded
 
 
 def test_where_the_current_folder_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

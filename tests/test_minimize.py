@@ -11,12 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 import stylize.minimize as module
-from stylize import OptimizationError, images
+from stylize import OptimizationError, cost, images
+from stylize.cost import HISTORY, HISTORY_OF_LARGE
 from stylize.losses import Losses, Objective, Region, Targets, mean_gram
 from stylize.minimize import (
     FIRST_STEP,
-    HISTORY,
-    HISTORY_OF_LARGE,
     LEAST_FALL,
     LONGEST_STEP,
     PATIENCE,
@@ -98,7 +97,7 @@ def test_a_large_picture_remembers_less(
         return two_loop(gradient, memory)
 
     monkeypatch.setattr(module, "_two_loop", watched)
-    monkeypatch.setattr(module, "LARGE", 9)
+    monkeypatch.setattr(cost, "LARGE", 9)
     run(
         lambda x: (1 + x.square()).log().sum() * 1e3 + (x.flatten() ** 4).cumsum(0).sum(),
         torch.linspace(1, 40, 3 * size**2).view(1, 3, size, size),

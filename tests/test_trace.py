@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from stylize import OutputError
-from stylize.keeper import Keeper
 from stylize.losses import Losses
-from stylize.step import Step
 from stylize.trace import Trace
 
 
@@ -38,18 +36,11 @@ def test_a_line_for_each_iteration(small: Any) -> None:
         assert line["total"] == pytest.approx(line["content"] + line["style"] + line["gamut"])
 
 
-def test_a_run_that_goes_on_goes_on_here(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_goes_on_goes_on_here(small: Any, interrupted: Any) -> None:
     """The same lines as of one unbroken run, but for the seconds."""
     assert small("--trace", "whole.jsonl").exit_code == 0
 
-    def stopped(keeper: Keeper, step: Step) -> None:
-        keeper.save(step)
-        if step.iteration == 21:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "__call__", stopped)
-        assert small("--trace", "run.jsonl").exit_code == 130
+    interrupted(21, "--trace", "run.jsonl")
     broken = lines("run.jsonl")
     with open("run.jsonl", "a") as file:
         file.write('{"iteration": 22, "cut sho')

@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 import torch
 from torch import Tensor
 
-from . import writing
+from . import files, writing
 from .device import memory_told
 from .errors import CheckpointError, DeviceError
 from .job import Job
@@ -68,14 +68,14 @@ class Checkpoint:
         with writing.replaced(path) as file:
             file.write(_HEAD)
             rest = _Hashed(file)
-            file.write(_line(rest.hash))  # its place, until it is known
+            file.write(rest.line())  # its place, until it is known
             rest.write(self.recipe.text().encode() + b"\n")
             try:
                 torch.save(held, cast("IO[bytes]", rest))
             except RuntimeError as error:  # torch's own word for a disk that is full
                 raise (error.__context__ or error) from error
             file.seek(len(_HEAD))
-            file.write(_line(rest.hash))
+            file.write(rest.line())
 
     @classmethod
     def load(
@@ -99,7 +99,7 @@ class Checkpoint:
                     raise CheckpointError(f"{name}: is no checkpoint of this version of stylize")
                 digest = file.readline()
                 start = file.tell()
-                if digest != _digest_line(file):
+                if digest.decode(errors="replace") != f"{files.sha256_of_rest(file)}\n":
                     raise CheckpointError(f"{name}: is damaged")
                 file.seek(start)
                 if file.readline().decode().rstrip() != recipe.text():
@@ -137,18 +137,6 @@ def size(path: str | os.PathLike[str]) -> int | str | None:
     return found
 
 
-def _digest_line(file: IO[bytes]) -> bytes:
-    """Of the rest of a file."""
-    found = hashlib.sha256()
-    while block := file.read(1 << 20):
-        found.update(block)
-    return _line(found)
-
-
-def _line(found: Any) -> bytes:
-    return bytes(found.hexdigest().encode()) + b"\n"
-
-
 class _Hashed:
     """What is written to a file is hashed on its way."""
 
@@ -161,6 +149,10 @@ class _Hashed:
 
     def flush(self) -> None:
         self.file.flush()
+
+    def line(self) -> bytes:
+        """The digest until now; always as long."""
+        return f"{self.hash.hexdigest()}\n".encode()
 
 
 def _state(held: Mapping[str, Any] | None) -> State | None:

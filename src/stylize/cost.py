@@ -31,6 +31,11 @@ MARGIN, SMALLEST = 0.9, 64
 _WIDTHS = {"bfloat16": 2, "float32": 4}
 
 
+def history(pixels: int) -> int:
+    """Pairs that L-BFGS remembers for a picture of that many pixels."""
+    return HISTORY if pixels < LARGE else HISTORY_OF_LARGE
+
+
 @dataclass(frozen=True)
 class Memory:
     """What a run needs beside libraries and network, which `BASE_BYTES` stands for.
@@ -52,23 +57,23 @@ class Memory:
 
     def __call__(self, pixels: int) -> int:
         """Bytes at the peak, for a result of that many pixels."""
-        return round(pixels * self._each(pixels < LARGE))
+        return round(pixels * self._each(pixels))
 
     def most(self, room: float, pixels: int) -> int:
         """Pixels of the largest result, of that many at most, that needs `room` bytes or fewer."""
-        large = int(room / self._each(False))
+        large = int(room / self._each(LARGE))
         if min(large, pixels) >= LARGE:
             return min(large, pixels)
-        return min(int(room / self._each(True)), LARGE - 1, pixels)
+        return min(int(room / self._each(1)), LARGE - 1, pixels)
 
-    def _each(self, small: bool) -> float:
+    def _each(self, pixels: int) -> float:
         deepest = max(LAYERS.index(layer) for layer in (*self.content_layers, *self.style_layers))
         kept = [*LAYERS[: deepest + 1], LAYERS[deepest], *self.content_layers]
         values = sum(map(values_a_pixel, kept))
         # Adam has two means, and both are copied, with the picture, for a checkpoint.
-        pairs = (HISTORY if small else HISTORY_OF_LARGE) if self.optimizer == "lbfgs" else 3
+        pairs = history(pixels) if self.optimizer == "lbfgs" else 3
         each = values * _WIDTHS[self.precision] + 24 * pairs + OTHER_BYTES
-        return each * KEPT if small else each
+        return each * KEPT if pixels < LARGE else each
 
 
 def fitted(size: tuple[int, int], smaller: bool, need: Memory, room: float) -> int:

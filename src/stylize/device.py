@@ -43,6 +43,11 @@ def dtype(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+def name(dtype: torch.dtype) -> str:
+    """As `--precision` has it."""
+    return str(dtype).removeprefix("torch.")
+
+
 def measure_anew(device: torch.device) -> None:
     """Let `peak` begin again."""
     if device.type == "cuda":

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from .errors import DeviceError
-from .interrupt import Ended, StopOnSignal
+from .interrupt import SIGNALS, Ended, StopOnSignal
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -191,10 +191,6 @@ class _Done(NamedTuple):
     result: Any
 
 
-#: Terminals and supervisors send them to all processes of a command; workers wait for `_Stop`.
-_OURS = (signal.SIGINT, signal.SIGTERM)
-
-
 class _Worker:
     """A process, as seen from outside."""
 
@@ -205,7 +201,7 @@ class _Worker:
         level = log.getEffectiveLevel()
         self.process = context.Process(target=_serve, args=(theirs, make, number, workers, level))
         # The worker ignores them from its first moment on; while it starts, so do we.
-        before = {number: signal.signal(number, signal.SIG_IGN) for number in _OURS}
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
         try:
             self.process.start()
         finally:
@@ -248,7 +244,7 @@ def _serve(
     connection: Connection, make: Callable[[int, int], Any], number: int, workers: int, level: int
 ) -> None:
     """What a worker does."""
-    for ours in _OURS:
+    for ours in SIGNALS:  # it waits for `_Stop`
         signal.signal(ours, signal.SIG_IGN)
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
     stop = 0

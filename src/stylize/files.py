@@ -7,6 +7,7 @@ import os
 import stat
 import warnings
 from pathlib import Path
+from typing import IO
 
 from PIL import ExifTags, Image
 
@@ -59,10 +60,15 @@ def sha256(path: str | os.PathLike[str]) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    found = hashlib.sha256()
     with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
+        return sha256_of_rest(file)
+
+
+def sha256_of_rest(file: IO[bytes]) -> str:
+    """Of what an open file holds from here on, in hex."""
+    found = hashlib.sha256()
+    while block := file.read(1 << 20):
+        found.update(block)
     return found.hexdigest()
 
 

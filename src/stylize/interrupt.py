@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 #: What the command exits with after Ctrl-C and after SIGTERM, as a shell has it.
 INTERRUPTED, TERMINATED = 130, 143
+#: Terminals and supervisors send them to all processes of a command.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class StopOnSignal:
     def __call__(self) -> int:
         """`asked`. From the first call on, signals end the run in good order."""
         if not self.before:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
                 self.before[number] = signal.getsignal(number)
                 # A shell that runs the command in the background lets it ignore Ctrl-C: so be it.
                 if self.before[number] is not signal.SIG_IGN:

@@ -34,8 +34,7 @@ class Job:
         start: the picture that the optimisation starts from; None for noise.
         content_layers, style_layers: factor by layer name; none for a term of weight 0.
         smallest: pixels that the shorter side of any picture needs for these layers.
-        size: (width, height) of the result.
-        scales: the way there, coarse to fine.
+        scales: the way to the result, coarse to fine.
         digests: of the files, for the recipe: "content", "styles", and "masks" and "init" if any.
         fitted: whether it was `--size fit` that chose the size.
     """
@@ -49,7 +48,6 @@ class Job:
     content_layers: dict[str, float]
     style_layers: dict[str, float]
     smallest: int
-    size: tuple[int, int]
     scales: tuple[Scale, ...]
     digests: dict[str, Any]
     fitted: bool = False
@@ -100,7 +98,6 @@ class Job:
             content_layers=content_layers,
             style_layers=style_layers,
             smallest=smallest,
-            size=(scales[-1].width, scales[-1].height),
             scales=scales,
             digests=digests,
         )
@@ -114,8 +111,12 @@ class Job:
         """
         options = self.options.but(size=size)
         scales = way(options, self.content.size, self.content.name)
-        size_of_result = (scales[-1].width, scales[-1].height)
-        return replace(self, options=options, size=size_of_result, scales=scales, fitted=True)
+        return replace(self, options=options, scales=scales, fitted=True)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the result."""
+        return self.scales[-1].size
 
 
 def layers(options: Options) -> tuple[dict[str, float], dict[str, float]]:

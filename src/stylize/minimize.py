@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .cost import HISTORY, HISTORY_OF_LARGE
+from .cost import history
 from .errors import OptimizationError
 from .losses import Losses, Objective
-from .options import LARGE, Options
+from .options import Options
 
 GREY_LEVEL = 1 / 255
 
@@ -186,8 +186,7 @@ def _lbfgs(evaluate: _Evaluate, start: Tensor, known: _Known, note: _Note) -> It
     Against torch.optim.LBFGS: no step is so long that it kills the ReLUs, none is taken that
     does not lower the loss, and a direction that leads nowhere costs the memory, not the run.
     """
-    large = start.shape[2] * start.shape[3] >= LARGE
-    memory: _Memory = deque(maxlen=HISTORY_OF_LARGE if large else HISTORY)
+    memory: _Memory = deque(maxlen=history(start.shape[2] * start.shape[3]))
     if known is None:
         here = evaluate(start, 0.0)
         yield here

@@ -62,14 +62,14 @@ def _foreseen(request: Request, way: tuple[Scale, ...], machine: "_Machine") -> 
     """What becomes of it if it is painted there."""
     options = request.options
     need = cost.Memory(machine.precision, *job.layers(options), options.optimizer)
-    size = way[-1].width, way[-1].height
+    size = way[-1].size
     try:
         side = cost.fitted(size, options.size == "fit", need, machine.room)
         if side < max(size):
             way = batch.way(replace(request, options=options.but(size=side)))
     except StylizeError as error:
         return Outcome.failed(error)
-    size = way[-1].width, way[-1].height
+    size = way[-1].size
     iterations = sum(scale.iterations for scale in way)
     planned = Outcome("planned", size=size, iterations=iterations)
     if machine.device != "cpu":
@@ -94,7 +94,7 @@ def _machine(order: Order) -> _Machine:
     from . import device
 
     found = device.pick(order.options.device)
-    precision = str(device.dtype(order.options.precision, found)).removeprefix("torch.")
+    precision = device.name(device.dtype(order.options.precision, found))
     threads = order.options.threads or max(1, torch.get_num_threads() // order.jobs)
     free = device.free(found, order.jobs)
     # Workers share the machine's memory; a CUDA device's is taken as it comes.

@@ -20,6 +20,11 @@ class Scale:
     iterations: int
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
+
+    @property
     def work(self) -> int:
         """What this scale costs, in pixels evaluated: an evaluation's time is proportional."""
         return self.width * self.height * self.iterations

@@ -51,7 +51,8 @@ def stylize(
         StylizeError: one of its children, which names the file or option at fault.
     """
     job = Job.prepare(Options.from_preset(preset, **options), content, styles)
-    return Stylizer(job.options).paint(job, on_step)
+    stylizer = Stylizer(job.options)
+    return stylizer.paint(stylizer.fitted(job), on_step)
 
 
 class Stylizer:
@@ -105,7 +106,8 @@ class Stylizer:
         Raises:
             StylizeError: one of its children.
         """
-        return self.paint(Job.prepare(self.options.but(**changes), content, styles), on_step)
+        job = Job.prepare(self.options.but(**changes), content, styles)
+        return self.paint(self.fitted(job), on_step)
 
     def paint(
         self, job: Job, on_step: OnStep | None = None, since: Checkpoint | None = None
@@ -113,7 +115,7 @@ class Stylizer:
         """Paint what has been prepared.
 
         Args:
-            job: pictures and options.
+            job: pictures and options; as `fitted` gives it, or memory may not suffice.
             on_step: sees every `Step`; a true return value ends the run.
             since: where to go on; the result is the same to the last bit as of one unbroken run.
 
@@ -123,8 +125,6 @@ class Stylizer:
         for name in self.FIXED:
             if getattr(job.options, name) != getattr(self.options, name):
                 raise OptionError(f"{flag(name)}: is fixed for a Stylizer; make another one")
-        if since is None:  # else it was found to fit, and some of it is in memory already
-            job = self.fitted(job)
         started = time.perf_counter()
         before = since.seconds if since else 0.0
         history: list[Losses] = list(since.losses) if since else []
@@ -184,7 +184,7 @@ class Stylizer:
     @property
     def precision(self) -> str:
         """Of the network: "float32" or "bfloat16"."""
-        return str(self.vgg.dtype).removeprefix("torch.")
+        return device.name(self.vgg.dtype)
 
     def recipe(self, job: Job, complete: bool = True) -> Recipe:
         """What a picture painted here depends on.
@@ -220,7 +220,7 @@ class Stylizer:
         coarser = since.coarser if since else None
         for number in range(since.scale if since else 0, len(scales)):
             scale = scales[number]
-            size = (scale.width, scale.height)
+            size = scale.size
             planned = sum(scale.iterations for scale in scales[:number])
             state = since.state if since else None
             since = None
