@@ -10,12 +10,17 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from stylize.pyramid import resized
+
 FIGS = Path(__file__).parent
 GAP, LINE = 8, 30
 
 
 def sheet(
-    name: str, rows: Sequence[Sequence[tuple[str, Image.Image]]], sides: Sequence[str] = ()
+    name: str,
+    rows: Sequence[Sequence[tuple[str, Image.Image]]],
+    sides: Sequence[str] = (),
+    longer: int = 0,
 ) -> None:
     """Rows of pictures of one size, each with a line of text below; as figs/NAME.jpg.
 
@@ -23,8 +28,10 @@ def sheet(
         name: of the file.
         rows: texts and pictures.
         sides: a text for each row, at its left.
+        longer: side of each picture as it is shown, in pixels; else the first one's own.
     """
-    width, height = rows[0][0][1].size
+    size = rows[0][0][1].size
+    width, height = resized(size, longer / max(size)) if longer else size
     font = ImageFont.load_default(18)
     columns = max(map(len, rows))
     lines = [LINE if any(text for text, _ in row) else GAP for row in rows]
@@ -46,27 +53,29 @@ def sheet(
     page.save(FIGS / f"{name}.jpg", quality=82)
 
 
-def strip(name: str, pictures: Sequence[tuple[str, Image.Image]]) -> None:
-    """Pictures side by side; as figs/NAME.jpg."""
-    sheet(name, [pictures])
-
-
-def curves(name: str, lines: Sequence[tuple[str, Sequence[dict[str, Any]]]], **more: Any) -> None:
+def curves(name: str, pairs: dict[str, dict[str, Sequence[dict[str, Any]]]]) -> None:
     """The lowest loss so far against evaluations and against seconds; as figs/NAME.png.
 
     Args:
         name: of the file.
-        lines: a label, and a run as `--trace` wrote it.
-        **more: for the axes.
+        pairs: a column for each; in it a run by label, as `--trace` wrote it.
     """
-    figure, both = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
-    for axes, key, label in zip(
-        both, ("iteration", "elapsed"), ("evaluations of the network", "seconds"), strict=True
-    ):
-        for said, trace in lines:
-            axes.semilogy([at[key] for at in trace], [at["best"] for at in trace], label=said)
-        axes.set(xlabel=label, **more)
-        axes.grid(alpha=0.3)
-    both[0].set(ylabel="lowest total loss so far")
-    both[1].legend(fontsize=8)
-    figure.savefig(FIGS / f"{name}.png", dpi=110)
+    figure, rows = plt.subplots(
+        2, len(pairs), figsize=(11, 5.4), sharex="row", sharey="col", layout="constrained"
+    )
+    for axes, (pair, runs) in zip(rows.T, pairs.items(), strict=True):
+        for at, key in zip(axes, ("iteration", "elapsed"), strict=True):
+            for said, trace in runs.items():
+                at.semilogy([e[key] for e in trace], [e["best"] for e in trace], label=said, lw=1.2)
+            at.grid(alpha=0.3, which="both")
+            at.tick_params(labelsize=7, which="both")
+            for axis_formatter in (at.yaxis.set_major_formatter, at.yaxis.set_minor_formatter):
+                axis_formatter("{x:.1f}")
+        axes[0].set_title(pair, fontsize=9)
+        lowest = min(trace[-1]["best"] for trace in runs.values())
+        axes[0].set_ylim(0.95 * lowest, 3 * lowest)  # above that, all fall alike
+    rows[0, 0].set_ylabel("lowest total loss,\nby evaluations", fontsize=9)
+    rows[1, 0].set_ylabel("by seconds", fontsize=9)
+    labels = rows[0, 0].get_legend_handles_labels()
+    figure.legend(*labels, loc="outside lower center", ncols=5, fontsize=9)
+    figure.savefig(FIGS / f"{name}.png", dpi=100)

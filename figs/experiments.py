@@ -1,135 +1,130 @@
 """What the options do: optimisers, network, weights, size."""
 
-import json
 import sys
+from typing import Any
 
 import matplotlib.pyplot as plt
-from drawing import FIGS, curves, strip
-from painting import Painted, paint
+from drawing import FIGS, curves, sheet
+from painting import paint
 
 WAVE = ("summer-palace", "great-wave")
+#: What is measured is measured on all of them; the pictures shown are the first one's.
+PAIRS = (
+    WAVE,
+    ("coffee", "poppies"),
+    ("rocket", "village-street-in-auvers"),
+    ("chelsea", "composition-viii"),
+)
 #: Adam's rates, in shares of the range of a pixel.
 RATES = ("0.005", "0.02", "0.05", "0.1")
+SIZED, SIZES = ("rocket", "great-wave"), (128, 256, 512, 1024)
 
 
-def _strip(name: str, pair: tuple[str, str], how: str, choices: list[str]) -> None:
-    """One pair under several choices of options, with these below each."""
-    parts = [paint(*pair, f"{how} {choice}") for choice in choices]
-    strip(name, [(choice, part.image) for choice, part in zip(choices, parts, strict=True)])
+def _strip(name: str, pair: tuple[str, str], how: str, choices: dict[str, str]) -> None:
+    """One pair under several choices: options by the label below each picture."""
+    parts = {label: paint(*pair, f"{how} {choice}") for label, choice in choices.items()}
+    sheet(name, [[(label, part.image) for label, part in parts.items()]])
 
 
-def _told(what: str, part: Painted) -> None:
-    """The numbers for the README."""
-    loss, evaluations = part.told["losses"]["total"], part.told["iterations"]
-    print(f"{what}: {loss:.4g} after {evaluations}, {part.told['seconds']:.0f} s", file=sys.stderr)
+def _values(flag: str, values: tuple[str, ...]) -> dict[str, str]:
+    """Choices that differ in one option, and are labelled with it."""
+    return {choice: choice for choice in (f"{flag} {value}" for value in values)}
+
+
+def _measured(name: str, how: str, choices: dict[str, str]) -> None:
+    """All pairs under several choices: the loss at the full size, the numbers, the first pictures.
+
+    Args:
+        name: of the figure; the curves have a "-loss" behind it.
+        how: options that all have in common.
+        choices: options by label.
+    """
+    curved: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for pair in PAIRS:
+        parts = {label: paint(*pair, f"{how} {choice}") for label, choice in choices.items()}
+        if pair == PAIRS[0]:
+            sheet(name, [[(label, part.image) for label, part in parts.items()]], longer=256)
+        print(" x ".join(pair), file=sys.stderr)
+        runs = curved["\n".join(pair)] = {}
+        for label, part in parts.items():
+            full = part.trace[-1]["width"]
+            runs[label] = [at for at in part.trace if at["width"] == full]
+            ends = runs[label][-1]
+            told = f"{ends['best']:.4g} after {ends['iteration']}, {ends['elapsed']:.1f} s"
+            print(f"  {label}: {told}", file=sys.stderr)
+    curves(f"{name}-loss", curved)
 
 
 def optimizer() -> None:
     """L-BFGS, and Adam at several rates, at one size from the same noise."""
-    how = "-s 256 --scales 1 -n 300"
     choices = {"L-BFGS": ""}
     choices |= {f"Adam, {rate}": f"--optimizer adam --learning-rate {rate}" for rate in RATES}
-    parts = {label: paint(*WAVE, f"{how} {choice}") for label, choice in choices.items()}
-    for label, part in parts.items():
-        _told(label, part)
-    curves("optimizer-loss", [(label, part.trace) for label, part in parts.items()])
-    strip("optimizer", [(label, part.image) for label, part in parts.items()])
+    _measured("optimizer", "-s 256 --scales 1 -n 200", choices)
 
 
 def scales() -> None:
-    """One size against three, and bfloat16 against float32: the loss at the full size."""
+    """One size against three, and bfloat16 against float32."""
     choices = {
         "coarse to fine": "",
         "coarse to fine, float32": "--precision float32",
         "one size": "--scales 1",
         "one size, float32": "--scales 1 --precision float32",
     }
-    parts = {label: paint(*WAVE, f"-s 384 -n 200 {choice}") for label, choice in choices.items()}
-    lines = []
-    for label, part in parts.items():
-        _told(label, part)
-        full = part.trace[-1]["width"]
-        lines.append((label, [at for at in part.trace if at["width"] == full]))
-    curves("scales-loss", lines)
-    strip("scales", [(label, part.image) for label, part in list(parts.items())[::2]])
+    _measured("scales", "-s 384 -n 120", choices)
 
 
 def style_weight() -> None:
-    pair, how = ("astronaut", "composition-viii"), "-s 320"
-    betas = ("0.25", "1", "4", "16")
-    _strip("style-weight", pair, how, [f"--style-weight {beta}" for beta in betas])
+    choices = _values("--style-weight", ("0.25", "1", "4", "16"))
+    _strip("style-weight", ("astronaut", "composition-viii"), "-s 320", choices)
 
 
 def style_scale() -> None:
-    pair, how = ("chelsea", "village-street-in-auvers"), "-s 320"
-    _strip("style-scale", pair, how, [f"--style-scale {scale}" for scale in ("0.5", "1", "2")])
+    choices = _values("--style-scale", ("0.5", "1", "2"))
+    _strip("style-scale", ("chelsea", "village-street-in-auvers"), "-s 320", choices)
 
 
 def tv_weight() -> None:
-    pair, how = ("rocket", "spring"), "-s 320"
-    _strip("tv-weight", pair, how, [f"--tv-weight {weight}" for weight in ("0", "1", "10", "100")])
+    choices = _values("--tv-weight", ("0", "1", "10", "100"))
+    _strip("tv-weight", ("rocket", "spring"), "-s 320", choices)
 
 
 def size() -> None:
     """The same look at all sizes; shown at one."""
-    sides = [f"-s {side}" for side in (128, 256, 512, 1024)]
-    _strip("size", ("coffee", "ramparts-at-aigues-mortes"), "", sides)
+    parts = {f"-s {side}": paint(*SIZED, f"-s {side}") for side in SIZES}
+    sheet("size", [[(label, part.image) for label, part in parts.items()]], longer=320)
 
 
 def effort() -> None:
-    pair, how = ("coffee", "village-street-in-auvers"), "-s 384"
-    _strip("effort", pair, how, [f"--effort {kind}" for kind in ("draft", "normal", "best")])
+    choices = _values("--effort", ("draft", "normal", "best"))
+    _strip("effort", ("coffee", "village-street-in-auvers"), "-s 384", choices)
 
 
 def pooling() -> None:
     """Under both objectives: the balanced one takes most of the difference away."""
-    paper = "--preset paper -n 300"
-    choices = [f"{more} --pooling {kind}" for more in ("", paper) for kind in ("avg", "max")]
+    objectives = {"balanced": "", "paper": "--preset paper -n 300"}
+    choices = {
+        f"{name}, {kind}": f"{options} --pooling {kind}"
+        for name, options in objectives.items()
+        for kind in ("avg", "max")
+    }
     _strip("pooling", ("coffee", "summertime"), "-s 320", choices)
 
 
 def network() -> None:
     """Plain sums, the authors' normalised filters, and each layer by its own energy."""
-    _strip(
-        "network",
-        WAVE,
-        "-s 320",
-        [
-            "--preset paper -n 300",
-            "--preset paper -n 300 --network normalized --content-weight 1e-3",
-            "--network normalized",
-            "",
-        ],
-    )
+    paper = "--preset paper -n 300"
+    choices = {
+        "paper, plain": paper,
+        "paper, normalized": f"{paper} --network normalized --style-weight 1e6",
+        "balanced, plain": "",
+        "balanced, normalized": "--network normalized",
+    }
+    _strip("network", WAVE, "-s 320", choices)
 
 
 def weights() -> None:
     """The embedded weights against torchvision's, which are downloaded: 548 MB."""
-    choices = [f"--weights {kind}" for kind in ("oxford", "torchvision")]
-    _strip("weights", WAVE, "-s 320", choices)
-
-
-def quality() -> None:
-    """Style against lost contours, ours and pastiche's; the numbers are in quality.json."""
-    pairs = json.loads((FIGS / "quality.json").read_text())
-    figure, rows = plt.subplots(2, 3, figsize=(9, 5.4), layout="constrained")
-    for axes, (name, runs) in zip(rows.flat, pairs.items(), strict=True):
-        for who, marker in (("stylize", "o-"), ("pastiche", "s--")):
-            points = sorted(runs[who], key=lambda point: point["weight"])
-            edges, style = [p["edges"] for p in points], [p["style"] for p in points]
-            axes.plot(edges, style, marker, label=who)
-            for point in points:
-                place = (point["edges"], point["style"])
-                axes.annotate(
-                    f"{point['weight']:g}", place, (4, 4), textcoords="offset points", fontsize=7
-                )
-        axes.set(title=name, ylim=(0, None))
-        axes.title.set_fontsize(8)
-        axes.grid(alpha=0.3)
-    figure.supxlabel("lost contours")
-    figure.supylabel("distance of style")
-    rows.flat[0].legend()
-    figure.savefig(FIGS / "quality.png", dpi=110)
+    _strip("weights", WAVE, "-s 320", _values("--weights", ("oxford", "torchvision")))
 
 
 def trace() -> None:

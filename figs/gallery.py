@@ -99,12 +99,22 @@ def control() -> None:
         for row in rows
     ]
     drawn[1].append(both)
-    sheet("control", drawn)
+    sheet("control", drawn, longer=240)
+
+
+def thumbnails() -> None:
+    """Photos and paintings as the README's tables show them; there they lead to the whole ones."""
+    (FIGS / "thumbnails").mkdir(exist_ok=True)
+    for folder in ("contents", "styles"):
+        for path in (ROOT / folder).glob("*.jpg"):
+            small = Image.open(path).convert("RGB")
+            small.thumbnail((288, 288), Image.Resampling.LANCZOS)
+            small.save(FIGS / "thumbnails" / path.name, quality=82)
 
 
 def timelapse() -> None:
-    """The command's own film."""
-    typed = "contents/rocket.jpg styles/great-wave.jpg -s 192 -o figs/.film.png"
+    """The command's own film; as a draft, because the README is to be small."""
+    typed = "contents/rocket.jpg styles/great-wave.jpg -s 192 --effort draft -o figs/.film.png"
     film = ["--timelapse", "figs/timelapse.webp"]
     subprocess.run([*STYLIZE, *typed.split(), *film], cwd=ROOT, check=True)
     (FIGS / ".film.png").unlink()

@@ -14,11 +14,14 @@ import gallery
 import illustration
 import painting
 import paper
+import quality
 
 FIGURES: dict[str, Callable[[], None]] = {
     "gallery": gallery.gallery,
+    "thumbnails": gallery.thumbnails,
     "reconstructions": paper.reconstructions,
     "grid": paper.grid,
+    "grid-normalized": paper.grid_normalized,
     "paintings": paper.paintings,
     "optimizer": experiments.optimizer,
     "scales": experiments.scales,
@@ -32,11 +35,15 @@ FIGURES: dict[str, Callable[[], None]] = {
     "control": gallery.control,
     "timelapse": gallery.timelapse,
     "trace": experiments.trace,
-    "quality": experiments.quality,
     "illustration": illustration.illustration,
 }
-#: Made only where they are named: `weights` downloads 548 MB, `layer-losses` draws nothing.
-NAMED_ONLY = {"weights": experiments.weights, "layer-losses": paper.layer_losses}
+#: Made only where they are named: `quality` takes an hour, and packages of its own; `weights`
+#: downloads 548 MB; `layer-losses` draws nothing.
+NAMED_ONLY = {
+    "quality": quality.quality,
+    "weights": experiments.weights,
+    "layer-losses": paper.layer_losses,
+}
 
 
 def make(name: str) -> None:

@@ -12,6 +12,8 @@ LAYERS = tuple(f"conv{block}_1" for block in range(1, 6))
 SETS = tuple(LAYERS[:deepest] for deepest in range(1, 6))
 #: Alpha / beta: the columns of figure 3, and beta at an alpha of 1.
 RATIOS = {"1e-5": "1e5", "1e-4": "1e4", "1e-3": "1e3", "1e-2": "1e2"}
+#: The same for the normalised network, whose style losses are up to 1e9 times smaller.
+NORMALIZED = {"1e-8": "1e8", "1e-7": "1e7", "1e-6": "1e6", "1e-5": "1e5"}
 
 
 def _name(layers: tuple[str, ...]) -> str:
@@ -46,15 +48,24 @@ def paintings() -> None:
 
 def grid() -> None:
     """Figure 3: style layers against alpha / beta."""
+    _grid("grid", "", RATIOS)
+
+
+def grid_normalized() -> None:
+    """The same with the network as the authors had it."""
+    _grid("grid-normalized", "--network normalized", NORMALIZED)
+
+
+def _grid(name: str, network: str, ratios: dict[str, str]) -> None:
     rows = []
     for layers in SETS:
-        how = f"-s 224 -n 300 --preset paper --style-layers {','.join(layers)}"
+        how = f"-s 224 -n 300 --preset paper {network} --style-layers {','.join(layers)}"
         row = {
             ratio: paint(PHOTO, PAINTING, f"{how} --style-weight {beta}").image
-            for ratio, beta in RATIOS.items()
+            for ratio, beta in ratios.items()
         }
         rows.append([(ratio if layers == SETS[-1] else "", image) for ratio, image in row.items()])
-    sheet("grid", rows, [_name(layers) for layers in SETS])
+    sheet(name, rows, [_name(layers) for layers in SETS])
 
 
 def layer_losses() -> None:

@@ -47,7 +47,7 @@ GIVEN = {
     "network": ("normalized", "normalized"),
     "pooling": ("max", "max"),
     "optimizer": ("adam", "adam"),
-    "learning_rate": ("0.05", 0.05),
+    "learning_rate": ("0.1", 0.1),
     "color": ("match", "match"),
     "mask": ("mask.png", ("mask.png",)),
     "init": ("content", "content"),

@@ -146,6 +146,13 @@ def test_links_lead_somewhere() -> None:
             assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, anchor
 
 
+def test_pictures_are_soon_there() -> None:
+    """On a phone too: all of them together are below 6 MB."""
+    shown = {ROOT / path for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", readme())}
+    assert len(shown) > 40
+    assert sum(path.stat().st_size for path in shown) < 6e6
+
+
 def test_exit_codes_are_all_there() -> None:
     codes = set(map(int, re.findall(r"^\| (\d+) \|", readme(), re.M)))
     raised = {e.exit_code for e in vars(errors).values() if isinstance(e, type)}

