@@ -61,11 +61,13 @@ def paint(photo: str, painting: str, options: str = "", out: str = "out.png") ->
     told, trace = part.with_suffix(".json"), part.with_suffix(".jsonl")
     target = Path(out) if out != "out.png" else part.with_suffix(".png")
     existing = "update" if told.exists() and trace.exists() else "replace"
-    run = [*STYLIZE, *shlex.split(inputs), "-o", str(target), "--trace", str(trace), "--json"]
+    fresh = part.with_suffix(".new")  # or a run that is broken off would spoil what there is
+    run = [*STYLIZE, *shlex.split(inputs), "-o", str(target), "--trace", str(fresh), "--json"]
     run += ["--existing", existing]
     print("stylize", inputs, file=sys.stderr)
     said = subprocess.run(run, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
     if json.loads(said)["status"] == "done":
+        fresh.replace(trace)
         told.write_bytes(said)
     result = Painted(
         f"stylize {inputs} -o {out}",

@@ -38,8 +38,8 @@ def reconstructions() -> None:
 
 
 def paintings() -> None:
-    """Figure 2: one photo after five paintings."""
-    parts = [paint(PHOTO, name, "-s 384 --preset paper") for name in PAINTINGS]
+    """Figure 2: one photo after five paintings, at an alpha / beta of 1e-4."""
+    parts = [paint(PHOTO, name, "-s 320 --preset paper --style-weight 1e4") for name in PAINTINGS]
     photo = Image.open(ROOT / f"contents/{PHOTO}.jpg").convert("RGB").resize(parts[0].image.size)
     pictures = [("the photo", photo)]
     pictures += [(name, part.image) for name, part in zip(PAINTINGS, parts, strict=True)]

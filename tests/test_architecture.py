@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -161,6 +162,19 @@ def test_answers_without_torch(args: str) -> None:
         [sys.executable, "-c", code, *args.split()], cwd=ROOT, capture_output=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
+
+
+def test_paints_without_torchvision(photo: str, painting: str, tmp_path: Path) -> None:
+    """Which takes as long as torch to import, and is asked for one address alone."""
+    code = (
+        "import sys; from stylize.cli import command\n"
+        "try: command(sys.argv[1:])\n"
+        "except SystemExit as end: sys.exit(end.code or 3 * ('torchvision' in sys.modules))"
+    )
+    args = f"{photo} {painting} -o {tmp_path}/out.png -s 32 -n 1"
+    ran = subprocess.run([sys.executable, "-c", code, *args.split()], capture_output=True)
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "out.png").is_file()
 
 
 def test_shell_completion_names_options_and_choices() -> None:

@@ -278,7 +278,7 @@ def test_style_scale_makes_strokes_larger(stylizer: Stylizer, photo: str, painti
     """Of pure texture: the larger the strokes, the more pixels are like those near them."""
     alike = []
     for scale in (0.5, 1, 2):
-        changes: dict[str, Any] = {"content_weight": 0, "iterations": 60, "size": 96}
+        changes: dict[str, Any] = {"content_weight": 0, "iterations": 40, "size": 96}
         x = tensor(stylizer(photo, painting, style_scale=scale, **changes)).mean(1)
         x = x - x.mean()
         alike.append(((x[..., 4:] * x[..., :-4]).mean() / x.square().mean()).item())
@@ -530,7 +530,8 @@ FEATURES: dict[str, tuple[dict[str, Any], Check]] = {
     "init style": ({"init": "style"}, _is_painted),
     "style scale": ({"style_scale": 2}, _is_painted),
     "objective": ({"objective": "paper", "style_weight": 1000}, _is_painted),
-    "adam": ({"optimizer": "adam"}, _is_painted),
+    # Slower than by itself: from the painting, whose style is right, the first steps lead away.
+    "adam": ({"optimizer": "adam", "learning_rate": 0.02}, _is_painted),
     "scales": ({"scales": 2}, _is_painted),
     "background": ({"background": "navy"}, _is_painted),
     "tv": ({"tv_weight": 0.5}, _is_painted),
@@ -647,7 +648,6 @@ PROMISES: dict[str, tuple[dict[str, Any], dict[str, Any], Measure]] = {
         _depth_of_style,
     ),
     "blend": ({"blend": "0.1,0.9"}, {"blend": "0.9,0.1"}, _style),
-    "style_scale": ({"style_scale": 0.5, **TEXTURE}, {"style_scale": 2, **TEXTURE}, _coarse_grain),
     "tv_weight": ({}, {"tv_weight": 3}, _smoothness),
     # With weights of 1 and 1 the paper's sums leave nothing but the photo.
     "objective": ({"objective": "balanced"}, {"objective": "paper"}, _likeness),
@@ -675,7 +675,8 @@ PROMISES: dict[str, tuple[dict[str, Any], dict[str, Any], Measure]] = {
     "seed": ({"seed": 0}, {"seed": 1}, _unlike_the_first),
     "precision": ({"precision": "float32"}, {"precision": "bfloat16"}, _unlike_the_first),
 }
-#: Those that do not change what is painted, but the file, or how it is made; each with its test.
+#: Those that do not change what is painted, but the file, or how it is made, and one of which three
+#: values are looked at; each with its test.
 ELSEWHERE = {
     "background": "test_alpha_profile_and_background",
     "depth": "test_sixteen_bits_are_sixteen_bits",
@@ -685,6 +686,7 @@ ELSEWHERE = {
     "existing": "test_existing",
     "device": "test_devices",
     "threads": "test_threads_are_put_back",
+    "style_scale": "test_style_scale_makes_strokes_larger",
     "weights": "test_an_unknown_convention_must_be_said",
 }
 

@@ -113,6 +113,7 @@ def test_what_repeats_a_picture(option: Any) -> None:
         idle = option.name in ("device", "existing", "format")
         idle |= option.name == "jpeg_quality" and format in ("png", "tiff")
         idle |= option.name == "background" and format != "jpeg"
+        idle |= option.name == "learning_rate"  # as there is no Adam
         assert made().repeats(changed, digests, format) == idle, format
 
 
@@ -128,6 +129,18 @@ def test_what_does_not_repeat_a_picture() -> None:
         assert not held.repeats(options, {**digests, **changes}, "png"), changes
     assert not held.repeats(options, {**digests, "masks": ["12"]}, "png")
     assert not held.repeats(options, FACTS["digests"], "png")
+
+
+def test_what_others_leave_without_effect_does_not_count() -> None:
+    digests = FACTS["digests"]
+    for name, value, others in (
+        ("learning_rate", 0.1, {"optimizer": "adam"}),
+        ("effort", "best", {"iterations": 30}),
+    ):
+        for given, idle in (({}, name == "learning_rate"), (others, name == "effort")):
+            options = Options(**given)
+            held = Recipe.of(options, **FACTS)
+            assert held.repeats(options.but(**{name: value}), digests, "png") == idle, (name, given)
 
 
 def test_files_must_be_named_again() -> None:

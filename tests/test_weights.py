@@ -220,7 +220,7 @@ def test_download(
         class IMAGENET1K_V1:  # noqa: N801
             url = f"http://127.0.0.1:{server.server_port}/{name}"
 
-    monkeypatch.setattr(weights, "VGG19_Weights", Published)
+    monkeypatch.setattr(torchvision.models, "VGG19_Weights", Published)
 
     with pytest.raises(WeightsError, match=r"download failed .*404"):
         weights.load("torchvision")

@@ -317,7 +317,6 @@ def to_tensor(picture: Source, size: tuple[int, int]) -> "Tensor":
     """
     import numpy as np
     import torch
-    from torchvision.transforms.functional import pil_to_tensor
 
     picture = load(picture).filled
     if picture.white == 65535:  # Pillow knows no colour of 16 bits: each channel by itself
@@ -327,5 +326,5 @@ def to_tensor(picture: Source, size: tuple[int, int]) -> "Tensor":
     image = picture.image
     if image.size != size:
         image = image.resize(size, _LANCZOS, reducing_gap=3.0)
-    tensor: Tensor = pil_to_tensor(image)[None]
-    return tensor.float().contiguous() / 255
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return pixels[None].float().contiguous() / 255

@@ -124,9 +124,13 @@ class Recipe:
             digests: as in `Recipe`; "weights" only if they are a file.
             format: of the file, a key of `FORMATS`.
         """
-        idle = _IDLE.get(format, set())
+        idle = set(_IDLE.get(format, ()))
         if options.size == "fit" and self.fitted:  # what is free now is no reason to paint anew
-            idle = idle | {"size"}
+            idle.add("size")
+        if options.optimizer != "adam":
+            idle.add("learning_rate")
+        if options.iterations != "auto":
+            idle.add("effort")
         # An option that was not known then had what is now its default.
         held, wanted = ({**_kept(Options()), **kept} for kept in (self.options, _kept(options)))
         same = all(

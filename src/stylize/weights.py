@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.models import VGG19_Weights
 
 from .errors import WeightsError
 from .files import sha256 as _sha256
@@ -116,6 +115,8 @@ def _oxford() -> dict[str, Tensor]:
 
 def _torchvision() -> Weights:
     """IMAGENET1K_V1 out of torch's cache; downloaded, and verified, when not there."""
+    from torchvision.models import VGG19_Weights  # takes as long as torch; few need it
+
     url = VGG19_Weights.IMAGENET1K_V1.url
     name = url.rsplit("/", 1)[-1]
     prefix = Path(name).stem.rsplit("-", 1)[-1]  # as torch.hub does: vgg19-dcbb9e9d.pth
