@@ -115,7 +115,7 @@ def network() -> None:
     paper = "--preset paper -n 300"
     choices = {
         "paper, plain": paper,
-        "paper, normalized": f"{paper} --network normalized --style-weight 1e6",
+        "paper, normalized": f"{paper} --network normalized --style-weight 1e7",
         "balanced, plain": "",
         "balanced, normalized": "--network normalized",
     }
