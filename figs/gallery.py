@@ -1,10 +1,9 @@
 """The gallery in outputs/, and all ways of control on one photo."""
 
-import subprocess
 from pathlib import Path
 
 from drawing import FIGS, sheet
-from painting import ROOT, STYLIZE, Painted, machine, paint
+from painting import ROOT, Painted, paint
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from stylize import PRESETS
@@ -43,10 +42,11 @@ def gallery() -> None:
         parts.append((name, paint(photo, painting, options, f"outputs/{name}")))
     name = "summer-palace-two-paintings.jpg"
     parts.append((name, paint("summer-palace", *MASKED, f"outputs/{name}")))
+    machines = dict.fromkeys(part.told["machine"] for _, part in parts)
     lines = [
         "# Results",
         "",
-        f"Painted by stylize on {machine()}, with seed 0;",
+        f"Painted by stylize on {'; '.join(machines)}, with seed 0;",
         "`python figs/make.py gallery` paints them again.",
         "The pavilion is after a photo by danielbuechele, CC BY 2.0.",
         "",
@@ -114,7 +114,5 @@ def thumbnails() -> None:
 
 def timelapse() -> None:
     """The command's own film; as a draft, because the README is to be small."""
-    typed = "contents/rocket.jpg styles/great-wave.jpg -s 192 --effort draft -o figs/.film.png"
-    film = ["--timelapse", "figs/timelapse.webp"]
-    subprocess.run([*STYLIZE, *typed.split(), *film], cwd=ROOT, check=True)
-    (FIGS / ".film.png").unlink()
+    film = "--timelapse figs/timelapse.webp"
+    paint("rocket", "great-wave", f"-s 192 --effort draft {film}")

@@ -37,7 +37,7 @@ FIGURES: dict[str, Callable[[], None]] = {
     "trace": experiments.trace,
     "illustration": illustration.illustration,
 }
-#: Made only where they are named: `quality` takes an hour, and packages of its own; `weights`
+#: Made only where they are named: `quality` takes hours, and packages of its own; `weights`
 #: downloads 548 MB; `layer-losses` draws nothing.
 NAMED_ONLY = {
     "quality": quality.quality,
@@ -57,12 +57,14 @@ def make(name: str) -> None:
         for part in painting.painted
     ]
     if rows and name != "gallery":
-        known[name] = {"machine": painting.machine(), "painted": rows}
+        machines = dict.fromkeys(part.told["machine"] for part in painting.painted)
+        known[name] = {"machine": "; ".join(machines), "painted": rows}
         book.write_text(json.dumps(known, indent=1) + "\n")
     lines = [
         "# Figures",
         "",
-        "Made by `python figs/make.py NAME`, each picture in them by a command, with seed 0.",
+        "Made by `python figs/make.py NAME`, each picture by a command, on a CPU, with seed 0.",
+        "Machines differ from figure to figure; their rate is that of a product of matrices.",
     ]
     for figure, said in known.items():
         lines += ["", f"## {figure}", "", f"On {said['machine']}.", ""]

