@@ -1,5 +1,6 @@
 """The gallery in outputs/, and all ways of control on one photo."""
 
+import re
 from pathlib import Path
 
 from drawing import FIGS, sheet
@@ -94,10 +95,11 @@ def control() -> None:
         ],
         [f"--preset {name}" for name in PRESETS],
     ]
-    drawn = [
-        [(choice.split(" --")[0], paint(*pair, f"-s 288 {choice}").image) for choice in row]
-        for row in rows
-    ]
+    drawn = []
+    for row in rows:
+        texts = [re.sub(r" --.*|[a-z/]+/", "", choice) for choice in row]
+        images = [paint(*pair, f"-s 288 {choice}").image for choice in row]
+        drawn.append(list(zip(texts, images, strict=True)))
     drawn[1].append(both)
     sheet("control", drawn, longer=240)
 
