@@ -624,7 +624,7 @@ def _unlike_the_first(stylizer: Stylizer, result: Result, photo: str, painting: 
     return apart(tensor(result), tensor(stylizer(photo, painting)))
 
 
-TEXTURE: dict[str, Any] = {"content_weight": 0, "iterations": 60, "size": 96}
+TEXTURE: dict[str, Any] = {"content_weight": 0, "iterations": 40, "size": 96}
 
 #: Of each option two values, of which the second has more of what is measured.
 PROMISES: dict[str, tuple[dict[str, Any], dict[str, Any], Measure]] = {

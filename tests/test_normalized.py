@@ -37,7 +37,7 @@ def test_the_weights_given_stay_as_they_are(oxford: weights.Weights) -> None:
     assert other.normalization == oxford.normalization
 
 
-@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("pooling", ["avg", pytest.param("max", marks=pytest.mark.slow)])
 def test_the_mean_activation_is_1(pooling: str, oxford: weights.Weights) -> None:
     """Over all pictures of the repository, as the file of the means says of itself."""
     vgg = Vgg19(normalized(oxford, pooling), pooling)
