@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from drawing import FIGS, sheet
-from painting import ROOT, Painted, paint
+from painting import ROOT, Painted, machines, paint
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from stylize import PRESETS
@@ -43,11 +43,10 @@ def gallery() -> None:
         parts.append((name, paint(photo, painting, options, f"outputs/{name}")))
     name = "summer-palace-two-paintings.jpg"
     parts.append((name, paint("summer-palace", *MASKED, f"outputs/{name}")))
-    machines = dict.fromkeys(part.told["machine"] for _, part in parts)
     lines = [
         "# Results",
         "",
-        f"Painted by stylize on {'; '.join(machines)}, with seed 0;",
+        f"Painted by stylize on {machines()}, with seed 0;",
         "`python figs/make.py gallery` paints them again.",
         "The pavilion is after a photo by danielbuechele, CC BY 2.0.",
         "",

@@ -57,8 +57,7 @@ def make(name: str) -> None:
         for part in painting.painted
     ]
     if rows and name != "gallery":
-        machines = dict.fromkeys(part.told["machine"] for part in painting.painted)
-        known[name] = {"machine": "; ".join(machines), "painted": rows}
+        known[name] = {"machine": painting.machines(), "painted": rows}
         book.write_text(json.dumps(known, indent=1) + "\n")
     lines = [
         "# Figures",

@@ -19,6 +19,8 @@ from typing import Any
 
 from PIL import Image
 
+from stylize import files
+
 ROOT = Path(__file__).parent.parent
 PARTS = ROOT / "figs" / ".parts"
 STYLIZE = [sys.executable, "-m", "stylize"]
@@ -63,7 +65,7 @@ def paint(photo: str, painting: str, options: str = "", out: str = "out.png") ->
     known = json.loads(book.read_text()) if book.exists() else {}
     # Told is what is known of this very file, and written when all of it is there. A run that was
     # broken off begins anew: its seconds count.
-    existing = "update" if target.exists() and known.get("sha256") == _sha256(target) else "replace"
+    existing = "update" if known.get("sha256") == files.digest(target) else "replace"
     run = [*STYLIZE, *shlex.split(inputs), "-o", str(target), "--trace", f"{part}.new", "--json"]
     run += ["--existing", existing, "--no-resume", "--device", "cpu"]
     plain = {name: value for name, value in os.environ.items() if not name.startswith("STYLIZE_")}
@@ -71,7 +73,7 @@ def paint(photo: str, painting: str, options: str = "", out: str = "out.png") ->
     said = subprocess.run(run, cwd=ROOT, env=plain, check=True, stdout=subprocess.PIPE).stdout
     told = json.loads(said)
     if told["status"] == "done":
-        known = {**told, "machine": machine(), "sha256": _sha256(target)}
+        known = {**told, "machine": machine(), "sha256": files.digest(target)}
         os.replace(f"{part}.new", trace)
         Path(f"{part}.told").write_text(json.dumps(known))
         os.replace(f"{part}.told", book)
@@ -85,8 +87,9 @@ def paint(photo: str, painting: str, options: str = "", out: str = "out.png") ->
     return result
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def machines() -> str:
+    """On which all of the figure that is being made was painted."""
+    return "; ".join(dict.fromkeys(part.told["machine"] for part in painted))
 
 
 @cache

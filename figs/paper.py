@@ -12,7 +12,7 @@ LAYERS = tuple(f"conv{block}_1" for block in range(1, 6))
 SETS = tuple(LAYERS[:deepest] for deepest in range(1, 6))
 #: Alpha / beta: the columns of figure 3, and beta at an alpha of 1.
 RATIOS = {"1e-5": "1e5", "1e-4": "1e4", "1e-3": "1e3", "1e-2": "1e2"}
-#: The same for the normalised network, whose style losses are up to 1e9 times smaller.
+#: The same for the normalised network, whose style losses are 1e4 to 1e9 times smaller.
 NORMALIZED = {"1e-8": "1e8", "1e-7": "1e7", "1e-6": "1e6", "1e-5": "1e5"}
 
 
