@@ -10,7 +10,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from stylize.pyramid import resized
+from stylize.transfer.scales import resized
 
 FIGS = Path(__file__).parent
 GAP, LINE = 8, 30

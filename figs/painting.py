@@ -101,7 +101,7 @@ def machine() -> str:
     """
     import torch
 
-    from stylize import device
+    from stylize.transfer import device
 
     dtype = device.dtype("auto", torch.device("cpu"))
     matrix = torch.rand(2048, 2048).to(dtype)

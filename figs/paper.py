@@ -72,10 +72,11 @@ def layer_losses() -> None:
     """Each layer's style loss between photo and painting, plain and normalised: numbers alone."""
     import torch
 
-    from stylize import images, weights
-    from stylize.losses import mean_gram, style_loss
-    from stylize.normalized import normalized
-    from stylize.vgg import Vgg19
+    from stylize.images import picture as images
+    from stylize.network import weights
+    from stylize.network.normalized import normalized
+    from stylize.network.vgg import Vgg19
+    from stylize.transfer.losses import mean_gram, style_loss
 
     oxford = weights.load("oxford")
     layers = [layer.replace("conv", "relu") for layer in LAYERS]

@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from stylize.pyramid import style_size
+from stylize.transfer.scales import style_size
 
 PAIRS = (
     ("astronaut", "composition-viii"),

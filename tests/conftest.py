@@ -12,20 +12,22 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, pad, relu
 
-import stylize.stylizer as module
-from stylize import Options, images, weights
-from stylize.cli import command
-from stylize.job import Job
-from stylize.keeper import Keeper
-from stylize.layers import LAYERS
-from stylize.losses import Losses
-from stylize.pyramid import plan
-from stylize.recipe import Recipe
-from stylize.vgg import Vgg19
+import stylize.transfer.stylizer as module
+from stylize import Options
+from stylize.callbacks.autosave import Keeper
+from stylize.cli.main import command
+from stylize.images import picture as images
+from stylize.network import weights
+from stylize.network.names import LAYERS
+from stylize.network.vgg import Vgg19
+from stylize.settings.recipe import KEY, Recipe
+from stylize.transfer.job import Job
+from stylize.transfer.losses import Losses
+from stylize.transfer.scales import plan
 
 ROOT = Path(__file__).parent.parent
 
@@ -227,3 +229,45 @@ def run(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.MonkeyPat
         return CliRunner().invoke(command, [named.get(a, a) for a in args], input=stdin, env=env)
 
     return run
+
+
+GIVEN = {
+    "size": ("300", 300),
+    "effort": ("draft", "draft"),
+    "iterations": ("7", 7),
+    "content_weight": ("2", 2.0),
+    "style_weight": ("1e4", 1e4),
+    "content_layers": ("conv3_1", "relu3_1"),
+    "style_layers": ("relu1_1,conv2_1:0.5", "relu1_1,relu2_1:0.5"),
+    "blend": ("equal", "equal"),
+    "style_scale": ("0.5", 0.5),
+    "tv_weight": ("3", 3.0),
+    "objective": ("paper", "paper"),
+    "network": ("normalized", "normalized"),
+    "pooling": ("max", "max"),
+    "optimizer": ("adam", "adam"),
+    "learning_rate": ("0.1", 0.1),
+    "color": ("match", "match"),
+    "mask": ("mask.png", ("mask.png",)),
+    "init": ("content", "content"),
+    "scales": ("2", 2),
+    "seed": ("9", 9),
+    "device": ("cpu", "cpu"),
+    "precision": ("float32", "float32"),
+    "threads": ("2", 2),
+    "weights": ("oxford", "oxford"),
+    "background": ("black", "#000000"),
+    "depth": ("16", 16),
+    "keep_exif": ("", True),
+    "existing": ("fail", "fail"),
+    "jpeg_quality": ("80", 80),
+    "format": ("webp", "webp"),
+}
+
+
+def save_with_recipe(path: str, options: Options) -> None:
+    """A PNG as if painted with these options."""
+    held = Recipe.of(options, torch="", device="", precision="", complete=True, digests={})
+    text = PngImagePlugin.PngInfo()
+    text.add_text(KEY, held.text())
+    Image.new("RGB", (1, 1)).save(path, pnginfo=text)

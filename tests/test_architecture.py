@@ -3,7 +3,6 @@
 import ast
 import inspect
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,102 +14,47 @@ import stylize
 
 SOURCE = ROOT / "src" / "stylize"
 
-#: A module may import those of the rooms below it. From src/stylize/README.md.
-BELOW = {
-    "errors": "",
-    "layers": "errors",
-    "checks": "errors layers",
-    "presets": "",
-    "options": "checks errors presets",
-    "config": "errors options presets",
-    "recipe": "errors options",
-    "writing": "errors",
-    "decode": "errors",
-    "images": "decode errors",
-    "output": "errors options recipe writing",
-    "pyramid": "errors options",
-    "room": "",
-    "cost": "errors layers options pyramid",
-    "files": "errors images",
-    "job": "errors images layers options pyramid",
-    "device": "cost errors room",
-    "weights": "errors files layers options",
-    "vgg": "layers weights",
-    "normalized": "images layers pyramid vgg weights",
-    "losses": "vgg",
-    "result": "losses options output recipe",
-    "minimize": "cost errors losses options",
-    "color": "",
-    "guidance": "layers",
-    "targets": "color guidance images job losses pyramid vgg",
-    "finish": "color images job targets",
-    "checkpoint": "device errors files job losses minimize recipe writing",
-    "step": "checkpoint finish job losses pyramid",
-    "stylizer": "checkpoint cost device errors finish images job losses minimize normalized"
-    " options recipe result step targets vgg weights",
-    "progress": "step",
-    "film": "errors output step writing",
-    "trace": "step writing",
-    "console": "errors",
-    "interrupt": "",
-    "keeper": "checkpoint errors job step stylizer writing",
-    "request": "console errors keeper options recipe",
-    "standing": "errors files options output recipe request writing",
-    "run": "console cost device errors files film images interrupt job keeper options output"
-    " recipe request room standing step stylizer trace writing",
-    "locks": "writing",
-    "folders": "errors files options output",
-    "order": "errors folders options output request writing",
-    "executors": "errors interrupt",
-    "batch": "errors executors files job locks order progress pyramid request run standing"
-    " step writing",
-    "report": "request run",
-    "plan": "batch cost device errors job locks order pyramid report request run",
-    "perform": "batch console errors folders interrupt order plan progress report request run"
-    " standing step",
-    "parameters": "config options",
-    "cli": "config console errors film folders interrupt keeper layers options order"
-    " parameters perform presets recipe",
-    "__init__": "errors losses options presets result step stylizer",
-    "__main__": "cli",
-}
+#: The house, from the bottom up: a module imports from rooms before its own, and from its own.
+ROOMS = ("errors", "files", "network", "settings", "images", "transfer", "callbacks", "cli")
+MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
 
 
-def imports(module: str) -> set[str]:
-    """The modules of stylize that a module imports, wherever in its text."""
+def imports(module: Path) -> set[str]:
+    """All that a module imports, wherever in its text, by full name: `stylize.errors`, `torch`."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse((SOURCE / f"{module}.py").read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            found |= {node.module} if node.module else {alias.name for alias in node.names}
+    package = ["stylize", *module.parent.parts]
+    for node in ast.walk(ast.parse((SOURCE / module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            path = ".".join([*base, *([node.module] if node.module else [])])
+            # `from ..images import picture` names a module, `from ..errors import X` does not.
+            found |= {f"{path}.{alias.name}" for alias in node.names}
     return found
 
 
-def test_every_module_has_its_room() -> None:
-    assert {path.stem for path in SOURCE.glob("*.py")} == set(BELOW)
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_run_one_way(module: Path) -> None:
+    if len(module.parts) == 1 and module.stem not in ROOMS:
+        return  # __init__ and __main__, which are above all rooms
+    room = module.parts[0].removesuffix(".py")
+    allowed = ROOMS[: ROOMS.index(room) + 1]
+    for name in imports(module):
+        if name.startswith("stylize."):
+            assert name.split(".")[1] in allowed, f"{module} imports {name}"
 
 
-@pytest.mark.parametrize("module", BELOW)
-def test_arrows_run_downward(module: str) -> None:
-    assert imports(module) == set(BELOW[module].split())
+def test_every_module_is_in_a_room() -> None:
+    there = {module.parts[0].removesuffix(".py") for module in MODULES}
+    assert there - {"__init__", "__main__"} == set(ROOMS)
 
 
-def test_the_architecture_note_lists_the_modules_from_the_bottom_up() -> None:
-    """Each after all that it imports, as the note says of its table."""
-    note = (SOURCE / "README.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `(\w+)\.py` \|", note, re.M)
-    assert set(listed) == set(BELOW) - {"__init__", "__main__"}
-    for place, module in enumerate(listed):
-        assert set(BELOW[module].split()) <= set(listed[:place]), module
-
-
-def test_no_circles() -> None:
-    order: list[str] = []
-    left = {module: set(below.split()) for module, below in BELOW.items()}
-    while left:
-        free = [module for module, below in left.items() if below <= set(order)]
-        assert free, f"a circle among {sorted(left)}"
-        order += free
-        left = {module: below for module, below in left.items() if module not in free}
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_torch_is_imported_in_two_rooms(module: Path) -> None:
+    if module.parts[0] not in ("network", "transfer"):
+        roots = {name.split(".")[0] for name in imports(module)}
+        assert not roots & {"torch", "torchvision"}
 
 
 def test_all_is_what_is_visible() -> None:
@@ -153,7 +97,7 @@ def test_all_is_what_is_visible() -> None:
 )
 def test_answers_without_torch(args: str) -> None:
     code = (
-        "import sys, stylize; from stylize.cli import command\n"
+        "import sys, stylize; from stylize.cli.main import command\n"
         "try: command(sys.argv[1:])\n"
         "except SystemExit: pass\n"
         "sys.exit(3 if 'torch' in sys.modules else 0)"
@@ -167,7 +111,7 @@ def test_answers_without_torch(args: str) -> None:
 def test_paints_without_torchvision(photo: str, painting: str, tmp_path: Path) -> None:
     """Which takes as long as torch to import, and is asked for one address alone."""
     code = (
-        "import sys; from stylize.cli import command\n"
+        "import sys; from stylize.cli.main import command\n"
         "try: command(sys.argv[1:])\n"
         "except SystemExit as end: sys.exit(end.code or 3 * ('torchvision' in sys.modules))"
     )
@@ -190,7 +134,7 @@ def test_shell_completion_names_options_and_choices() -> None:
             check=False,
         )
         imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
-        assert "stylize.cli" in imported
+        assert "stylize.cli.main" in imported
         assert "torch" not in imported
         return ran.stdout
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import click
 import pytest
 
-from stylize import errors, images
-from stylize.cli import command
-from stylize.options import flag
-from stylize.presets import PRESETS, PURPOSES
+from stylize import errors
+from stylize.cli.main import command
+from stylize.images import picture as images
+from stylize.settings.options import flag
+from stylize.settings.presets import PRESETS, PURPOSES
 
 ROOT = Path(__file__).parent.parent
 BEGIN = "<!-- {}: written by `python tests/test_readme.py` -->\n"
@@ -93,7 +94,7 @@ def test_commands_are_valid(line: str, tmp_path: Path, monkeypatch: pytest.Monke
 #: In the place of the command: parses as it does, and leaves an empty result.
 STANDS_FOR = """#!{python}
 import os, sys
-from stylize.cli import command
+from stylize.cli.main import command
 given = command.make_context("stylize", sys.argv[1:]).params
 assert os.path.isfile(given["content"]), given
 out = given["output"]

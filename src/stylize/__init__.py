@@ -16,14 +16,14 @@ from .errors import (
     StylizeError,
     WeightsError,
 )
-from .options import Options
-from .presets import PRESETS
+from .settings.options import Options
+from .settings.presets import PRESETS
 
 if TYPE_CHECKING:
-    from .losses import Losses
-    from .result import Result
-    from .step import Step
-    from .stylizer import Stylizer, stylize
+    from .transfer.losses import Losses
+    from .transfer.result import Result
+    from .transfer.step import Step
+    from .transfer.stylizer import Stylizer, stylize
 
 __all__ = [
     "PRESETS",
@@ -47,7 +47,7 @@ def __getattr__(name: str) -> Any:
     """Import what needs torch only when it is asked for: torch takes seconds."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import losses, stylizer
+    from .transfer import losses, stylizer
 
     return getattr(stylizer, name) if hasattr(stylizer, name) else getattr(losses, name)
 

@@ -1,6 +1,6 @@
 """`python -m stylize`, the same as `stylize`."""
 
-from .cli import command
+from .cli.main import command
 
 if __name__ == "__main__":
     command(prog_name="stylize")

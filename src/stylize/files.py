@@ -1,35 +1,215 @@
-"""What can be known of picture files without their pixels. No torch."""
+"""Files: written whole or not at all, locked, hashed. No torch."""
 
 import contextlib
 import functools
 import hashlib
 import os
-import stat
-import warnings
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from PIL import ExifTags, Image
+import filelock
 
-from . import images
-from .errors import PictureError
+from .errors import OutputError
 
-#: What the names of pictures end in. Of HEIC nothing can be read here, but a folder of such photos
-#: is not to be passed over in silence.
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif"),
-    *(".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".heic", ".heif"),
-)
+#: What the names of files begin with that are gone when a run has ended.
+MARK = ".stylize-"
 
 
-def is_picture(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is meant to be a picture, by its name; a link may lead nowhere."""
-    if Path(path).suffix.lower() not in SUFFIXES:
-        return False
+def writable(path: str | os.PathLike[str]) -> None:
+    """Find out, without leaving a trace, whether a file of any kind can be written at `path`.
+
+    Raises:
+        OutputError: missing parent folder, a folder by that name, or no permission.
+    """
+    name = os.fspath(path)
+    with told(path):
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise OutputError(f"{name}: is a folder; give a file name")
+        if not target.parent.is_dir():
+            raise OutputError(f"{name}: no folder {target.parent}; make it first")
+        if target.exists() and not target.is_file():
+            raise OutputError(f"{name}: is no ordinary file; '-o -' writes to a pipe")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise OutputError(f"{name}: is there already, and write-protected")
+        with aside(target):
+            pass
+
+
+def nearest_folder(path: str | os.PathLike[str]) -> Path:
+    """A folder, or where it is not there, the one in which it can be made.
+
+    Raises:
+        OutputError: what is there is no folder.
+    """
+    real = Path(os.path.realpath(path))
+    there = next(place for place in (real, *real.parents) if place.exists())
+    if not there.is_dir():
+        raise OutputError(f"{os.fspath(path)}: {there} is no folder; give another name")
+    return there
+
+
+def write(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file, whole or not at all; a link is followed, what is there is replaced.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+
+    def move_in() -> None:
+        with _replaced(path) as file:
+            file.write(data)
+
+    with told(path):
+        try:
+            move_in()
+        except FileNotFoundError:
+            # A run that had the lock of that name took ours for what a killed one had left.
+            move_in()
+
+
+@contextmanager
+def replaced(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """As `write`, for what is not in memory as a whole: a file that gets its name in the end.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with told(path), _replaced(path) as file:
+        yield file
+
+
+@contextmanager
+def _replaced(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    target = Path(os.path.realpath(path))  # through a link, not over it
+    with aside(target) as part:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # or, after a power cut, the name could be there alone
+        if target.exists():
+            shutil.copymode(target, part)
+        os.replace(part, target)
+    with suppress(OSError):  # as on Windows, which opens no folders
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # or the name could be the old file's still
+        finally:
+            os.close(folder)
+
+
+def rescue(data: bytes, name: str) -> str | None:
+    """Keep what could not be written where it was meant to go.
+
+    Args:
+        data: of the file.
+        name: of the file that was meant.
+
+    Returns:
+        Where it is now; None if there is no place for it anywhere.
+    """
+    for place in (tempfile.gettempdir, Path.home, Path.cwd):
+        with suppress(OSError, RuntimeError):  # no home is a RuntimeError
+            path = Path(tempfile.mkdtemp(prefix="stylize-", dir=place())) / os.path.basename(name)
+            with suppress(OutputError):
+                write(path, data)
+                return str(path)
+            path.parent.rmdir()
+    return None
+
+
+def mark(name: str) -> str:
+    """What the names of files begin with that belong to the making of the file of that name."""
+    return MARK + hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+
+
+def sweep(path: str | os.PathLike[str]) -> None:
+    """Clear away what killed runs left of the making of this file."""
+    target = Path(os.path.realpath(path))
+    for part in target.parent.glob(f"{mark(target.name)}-*.part"):
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def aside(target: Path) -> Iterator[Path]:
+    """A new, empty file beside `target`, gone afterwards unless moved; no picture by its suffix."""
+    part = target.parent / f"{mark(target.name)}-{secrets.token_hex(8)}.part"
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)  # no pipe, which would be waited for
-    except OSError:
-        return True
+        # Not by tempfile: its files are private, and the result should get the usual rights.
+        part.open("xb").close()
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def told(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say which file it was that the system would not write.
+
+    Raises:
+        OutputError: for any error of the system in the block.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{os.fspath(path)}: cannot be written ({reason})") from error
+
+
+class BusyError(Exception):
+    """Another run is at that file."""
+
+
+@contextmanager
+def held(path: str | os.PathLike[str], wait: Callable[[], bool] | None = None) -> Iterator[None]:
+    """Keep other runs from a file, and clear away what a killed one left of it.
+
+    The lock is the operating system's, on a file of its own beside the target: it ends with the
+    process, however that ends, and a lock file that was left behind locks nothing.
+
+    Args:
+        path: the file that is to be written.
+        wait: asked twice a second whether to go on waiting for another run; None not to wait.
+
+    Raises:
+        BusyError: another run is at it.
+        OutputError: no lock file can be made there.
+    """
+    target = Path(os.path.realpath(path))
+    # For all who can write in that folder: else another's would be in the way for good.
+    name = target.parent / f"{mark(target.name)}.lock"
+    lock: filelock.BaseFileLock = filelock.FileLock(name, mode=0o666)
+    with told(path):
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=0 if wait is None else 0.5)
+            except filelock.Timeout:
+                if wait is None or not wait():
+                    raise BusyError("another run is at it") from None
+    try:
+        with told(path):
+            sweep(target)
+        yield
+    finally:
+        # While it is held: who waits for it sees that it has no name any more, and makes another.
+        # Not so where the file system has no locks, and filelock goes by whether the file is there.
+        if not isinstance(lock, filelock.SoftFileLock):
+            with contextlib.suppress(OSError):
+                os.unlink(lock.lock_file)
+        lock.release()
+
+
+def traces(folder: str | os.PathLike[str]) -> set[str]:
+    """The `mark` of each file in a folder at which a run is, or was when it was killed."""
+    with contextlib.suppress(OSError):
+        names = os.listdir(folder)
+        return {name[: len(mark(""))] for name in names if name.startswith(MARK)}
+    return set()
 
 
 def stamp(path: str | os.PathLike[str]) -> tuple[object, ...]:
@@ -70,46 +250,3 @@ def sha256_of_rest(file: IO[bytes]) -> str:
     while block := file.read(1 << 20):
         found.update(block)
     return found.hexdigest()
-
-
-def size_of(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height of an upright picture, from its first bytes if they tell.
-
-    Raises:
-        PictureError: as `images.load`; or it is a pipe, which could be read only once.
-        DeviceError: as `images.load`.
-    """
-    with contextlib.suppress(OSError, ValueError):
-        if stat.S_ISFIFO(os.stat(path).st_mode):
-            raise PictureError(f"{os.fspath(path)}: is a pipe; save it to a file first")
-    return _size_of(os.fspath(path), stamp(path))
-
-
-@functools.lru_cache(maxsize=10_000)
-def _size_of(path: str, _stamp: object) -> tuple[int, int]:
-    with contextlib.suppress(Exception), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(path) as image:
-            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
-                raise ValueError("too large, as is said below")
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-            width, height = image.size
-            return (height, width) if turned else (width, height)
-    return images.load(path).size  # of a kind that others read; and if not, this says why
-
-
-def whole(path: str | os.PathLike[str]) -> bool:
-    """Whether a picture is there from its first pixel to its last.
-
-    One above Pillow's limit, which `images.load` does not read, is believed to be.
-    """
-    with contextlib.suppress(Exception), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(path) as image:
-            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
-                return True
-    try:
-        images.load(path)
-        return True
-    except PictureError:
-        return False

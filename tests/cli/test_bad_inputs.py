@@ -1,0 +1,162 @@
+"""What goes wrong, with which exit code and message; and what is odd but goes well."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from stylize.cli.main import command
+from stylize.images import picture as images
+from stylize.network import weights
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with good, bad and odd pictures, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    good = images.load(photo).image.resize((60, 40))
+    good.save("photo.jpg")
+    images.load(painting).image.resize((50, 40)).save("painting.png")
+    whole = Path("photo.jpg").read_bytes()
+    Path("cut.jpg").write_bytes(whole[: len(whole) // 2])
+    Path("text.jpg").write_text("Dear diary")
+    Path("empty.png").touch()
+    Path("folder").mkdir()
+    Path("folder.png").mkdir()
+    good.resize((1, 1)).save("dot.png")
+    good.resize((400, 17)).save("thin.png")
+    Image.new("1", (14000, 14000)).save("bomb.png")
+    Path("weights.pth").write_text("no weights")
+    if sys.platform != "win32":
+        Path("link.png").symlink_to("photo.jpg")
+        os.mkfifo("fifo.png")
+    return tmp_path
+
+
+#: Arguments, exit code, and what the one line says. {p} is "photo.jpg painting.png -o out.png".
+BAD: list[tuple[str, int, str]] = [
+    ("", 2, "Missing argument 'CONTENT'"),
+    ("photo.jpg", 2, "Missing argument 'STYLE...'"),
+    ("photo.jpg painting.png", 2, "Missing option '-o' / '--output'"),
+    ("{p} --sise 3", 2, "No such option"),
+    ("{p} --size 8", 2, "--size: '8' will not do"),
+    ("{p} --size huge", 2, "--size: 'huge' will not do"),
+    ("{p} --pooling min", 2, "'min' is not one of"),
+    ("{p} --preset papper", 2, "'papper' is not"),
+    ("{p} -n 0", 2, "--iterations: '0' will not do"),
+    ("{p} --content-weight nan", 2, "--content-weight: nan is out of range"),
+    ("{p} --style-weight inf", 2, "--style-weight: inf is out of range"),
+    ("{p} --style-weight -1", 2, "--style-weight: -1 is out of range"),
+    ("{p} --content-weight 0 --style-weight 0", 2, "both 0"),
+    ("{p} --style-layers relu7_1", 2, "--style-layers: no layer 'relu7_1' in VGG-19"),
+    ("{p} --content-layers relu4_2:0", 2, "needs a number from 1e-9"),
+    ("{p} --device gpu", 2, "--device: 'gpu' will not do"),
+    ("{p} --blend 1,2,3", 2, "--blend: 3 shares for 1"),
+    ("photo.jpg painting.png painting.png -o out.png", 2, "--blend equal"),
+    ("photo.jpg painting.png -o photo.jpg", 2, "is an input too"),
+    ("photo.jpg painting.png -o painting.png", 2, "is an input too"),
+    ("- - -o out.png", 2, "only one picture can come from standard input"),
+    ("none.jpg painting.png -o out.png", 3, "none.jpg: no such file"),
+    ("photo.jpg none.png -o out.png", 3, "none.png: no such file"),
+    ("cut.jpg painting.png -o out.png", 3, "cut.jpg: damaged or cut short"),
+    ("text.jpg painting.png -o out.png", 3, "text.jpg: not a picture"),
+    ("photo.jpg empty.png -o out.png", 3, "empty.png: not a picture"),
+    ("folder painting.png -o out/", 3, "folder: no pictures in this folder"),
+    ("photo.jpg painting.png -o out.png --init folder", 3, "folder: is a folder"),
+    ("bomb.png painting.png -o out.png", 3, "bomb.png: larger than 89 megapixels"),
+    ("- painting.png -o out.png", 3, "standard input: not a picture"),
+    ("dot.png painting.png -o out.png", 3, "dot.png: 1 x 1 pixels, but"),
+    ("photo.jpg dot.png -o out.png", 3, "dot.png: 1 x 1 pixels, but"),
+    ("thin.png painting.png -o out.png -s 100", 3, "thin.png, resized: 100 x 4 pixels, but"),
+    ("{p} -s 16", 3, "photo.jpg, resized: 16 x 11 pixels, but"),
+    ("{p} --init -", 2, "--init: cannot come from standard input"),
+    ("{p} --init none.png", 3, "none.png: no such file"),
+    ("photo.jpg painting.png -o out.gif", 4, "out.gif: unknown suffix '.gif'"),
+    ("photo.jpg painting.png -o out", 4, "out: unknown suffix ''"),
+    ("photo.jpg painting.png -o none/out.png", 4, "none; make it first"),
+    ("photo.jpg painting.png -o out.png --timelapse folder.png", 4, "unknown suffix"),
+    ("photo.jpg painting.png -o out.webp -s 17000", 4, "webp holds 16383 pixels a side"),
+    ("link.png painting.png -o link.png", 2, "is an input too"),
+    ("photo.jpg painting.png -o fifo.png", 4, "fifo.png: is no ordinary file"),
+    ("{long}.jpg painting.png -o out.png", 3, ".jpg: cannot be read (File name too long)"),
+    ("photo.jpg painting.png -o {long}.png", 4, ".png: cannot be written (File name too long)"),
+    ("{p} --init {long}", 3, "cannot be read (File name too long)"),
+    ("{p} --weights {long}", 5, "no such weights file"),
+    ("{p} --device cuda:00", 2, "--device: 'cuda:00' will not do"),
+    ("{p} --weights none.pth", 5, "none.pth: no such weights file"),
+    ("{p} --weights weights.pth", 5, "weights.pth: not a readable state dict"),
+    ("{p} --device cuda:7", 6, "--device cuda:7: torch sees"),
+]
+
+
+@pytest.mark.parametrize(("args", "code", "message"), BAD, ids=[row[0] for row in BAD])
+def test_bad_input(args: str, code: int, message: str, folder: Path) -> None:
+    if sys.platform == "win32" and any(word in args for word in ("link.png", "fifo", "long")):
+        pytest.skip("Windows has no FIFO, other limits of names, and links for the privileged")
+    before = sorted(os.listdir(folder))
+    typed = args.format(p="photo.jpg painting.png -o out.png", long="a" * 300).split()
+    result = CliRunner().invoke(command, typed, input=b"nothing")
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert result.stderr.startswith("stylize: ")
+    assert result.stderr.count("\n") == 1, "one line"
+    assert sorted(os.listdir(folder)) == before, "nothing is written"
+
+
+def _oriented(image: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save("odd.jpg", exif=exif)
+
+
+#: How an odd photo is made, and the size that comes out of it at --size 48.
+ODD: dict[str, tuple[Callable[[Image.Image], Any], tuple[int, int]]] = {
+    "rotated by EXIF": (_oriented, (32, 48)),
+    "grey": (lambda i: i.convert("L").save("odd.png"), (48, 32)),
+    "black and white": (lambda i: i.convert("1").save("odd.png"), (48, 32)),
+    "palette": (lambda i: i.convert("P").save("odd.gif"), (48, 32)),
+    "grey with alpha": (lambda i: i.convert("LA").save("odd.png"), (48, 32)),
+    "alpha": (lambda i: i.convert("RGBA").save("odd.webp"), (48, 32)),
+    "CMYK": (lambda i: i.convert("CMYK").save("odd.jpg"), (48, 32)),
+    "LAB": (lambda i: i.convert("LAB").save("odd.tif"), (48, 32)),
+    "16 bits": (lambda i: i.convert("L").convert("I;16").save("odd.png"), (48, 32)),
+    "floats": (lambda i: i.convert("F").save("odd.tif"), (48, 32)),
+    "all white": (lambda i: Image.new("RGB", i.size, "white").save("odd.png"), (48, 32)),
+    "all black": (lambda i: Image.new("RGB", i.size).save("odd.png"), (48, 32)),
+    "just large enough": (lambda i: i.resize((48, 16)).save("odd.png"), (48, 16)),
+    "tall": (lambda i: i.resize((17, 50)).save("odd.png"), (16, 48)),
+    "a name with spaces, quotes and more": (lambda i: i.save('ö d\'d\n"x".jpg'), (48, 32)),
+    "a wrong suffix": (lambda i: i.save("odd.jpg", "PNG"), (48, 32)),
+    "a name like an option": (lambda i: i.save("-odd.jpg"), (48, 32)),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("role", ["content", "style"])
+def test_odd_input(
+    kind: str,
+    role: str,
+    folder: Path,
+    oxford: weights.Weights,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(weights, "load", lambda _: oxford)  # read once for all
+    make, size = ODD[kind]
+    before = set(os.listdir(folder))
+    with Image.open("photo.jpg") as good:
+        make(good.copy())
+    (odd,) = set(os.listdir(folder)) - before
+    pair = [odd, "painting.png"] if role == "content" else ["photo.jpg", odd]
+    result = CliRunner().invoke(command, ["-s", "48", "-n", "2", "-o", "out.png", "--", *pair])
+    assert (result.exit_code, result.output) == (0, "")
+    with Image.open("out.png") as image:
+        assert image.size == (size if role == "content" else (48, 32))
+        assert image.mode == "RGB"
+        # A picture, not one dead colour: even a white photo starts from noise.
+        assert max(high - low for low, high in image.getextrema()) > 20  # type: ignore[misc,operator]

@@ -1,0 +1,371 @@
+"""Files and variables: what they may say, who wins, and what is told of it."""
+
+import json
+import os
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from conftest import GIVEN, save_with_recipe
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from stylize import PRESETS, OptionError, Options
+from stylize.cli.main import command
+from stylize.cli.parameters import settable
+from stylize.network.names import LAYERS
+from stylize.settings import config
+from stylize.settings.config import COMMAND_LINE, Given
+from stylize.settings.options import flag
+
+NAMES = {option.name for option in fields(Options)} | {"output", "preset", "quiet"}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def read(text: str | bytes) -> dict[str, Any]:
+    Path("a.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return config.read("a.toml", NAMES)
+
+
+def run(*args: str, **env: str) -> Result:
+    return CliRunner().invoke(command, args, env=env)
+
+
+def printed(*args: str, **env: str) -> dict[str, tuple[str, str]]:
+    """Value and origin by option, out of --print-config."""
+    result = run("--print-config", *args, **env)
+    assert result.exit_code == 0, result.output
+    lines = (line.partition(" = ") for line in result.stdout.splitlines() if line[0] != "#")
+    return {name: tuple(re.split(" +# ", rest, maxsplit=1)) for name, _, rest in lines}  # type: ignore[misc]
+
+
+def test_a_file_may_use_dashes_underscores_lists_and_tables() -> None:
+    assert read("style-weight = 2\ntv_weight = 1e3\nsize = 'original'\nkeep-exif = true") == {
+        "style_weight": 2.0,
+        "tv_weight": 1000.0,
+        "size": "original",
+        "keep_exif": True,
+    }
+    assert read("style-layers = ['relu2_1:0.5', 'conv1_1']\nblend = [1, 3]\nmask = ['a', 'b']") == {
+        "style_layers": "relu1_1,relu2_1:0.5",
+        "blend": "1.0,3.0",
+        "mask": ("a", "b"),
+    }
+    assert read("mask = 'a'\n[style_layers]\nrelu1_1 = 0.2") == {
+        "mask": ("a",),
+        "style_layers": "relu1_1:0.2",
+    }
+    assert read("output = 'out.png'\nquiet = true") == {"output": "out.png", "quiet": "True"}
+    assert read(b"\xef\xbb\xbfseed = 3\r\n") == {"seed": 3}, "as Windows writes it"
+    assert read("") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed = 1\nsize 3", "is no TOML: .*line 2"),
+        ("seed = 1\nseed = 2\n", "is no TOML: .*line 2"),
+        (b"seed = 1\n# gr\xfcn", r"is not UTF-8 \(at line 2\)"),
+        ("seed = " + "[" * 9999, "is no TOML: "),
+        ("style-wieght = 1", "style-wieght: no such option .*; did you mean --style-weight[?]"),
+        ("STYLE_WEIGHT = 1", "STYLE_WEIGHT: no such option .*mean --style-weight"),
+        ("xyz = 1", "xyz: no such option for a file; stylize --help names all"),
+        ("config = 'b.toml'", "config: no such option"),
+        ("[stylize]\nsize = 300", "stylize: no such option"),
+        ("style-weight = 1\nstyle_weight = 2", "--style-weight: is set twice"),
+        ("size = 8", "--size: 8 will not do; give a whole number"),
+        ("size = [300]", r"--size: \[300\] will not do"),
+        ("seed = 2020-01-01", "--seed: .* will not do"),
+        ("init = 3", "--init: 3 will not do"),
+        ("mask = [3]", "--mask: "),
+        ("mask = 3", "--mask: 3 will not do"),
+        ("pooling = 'min'", "--pooling: 'min' will not do"),
+        ("style-weight = nan", "--style-weight: nan is out of range"),
+        ("style-layers = ['relu9_1']", "--style-layers: no layer 'relu9_1'"),
+        ("style-layers = [['relu1_1']]", "--style-layers: "),
+        ("output = ['a.png']", "--output: takes one value"),
+    ],
+)
+def test_a_bad_file_is_named(text: str | bytes, said: str) -> None:
+    with pytest.raises(OptionError, match=f"^a[.]toml: {said}"):
+        read(text)
+
+
+@pytest.mark.parametrize("path", ["none.toml", ".", "a\0b"])
+def test_an_unreadable_file_is_named(path: str) -> None:
+    with pytest.raises(OptionError, match="cannot be read") as caught:
+        config.read(path, NAMES)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+PAPER = PRESETS["paper"]["style_weight"]
+
+
+@pytest.mark.parametrize(
+    ("levels", "value", "origin"),
+    [
+        ([{}, {}], 1.0, "default"),
+        ([{}, {"style_weight": 2}], 2.0, "B"),
+        ([{"style_weight": 3}, {"style_weight": 2}], 3.0, "A"),
+        ([{"preset": "paper"}, {"style_weight": 2}], PAPER, "preset paper, A"),
+        ([{"preset": "paper", "style_weight": 3}, {"style_weight": 2}], 3.0, "A"),
+        ([{"style_weight": 3}, {"preset": "paper"}], 3.0, "A"),
+        ([{"seed": 3}, {"preset": "paper"}], PAPER, "preset paper, B"),
+        ([{"preset": "mine"}, {"preset": "paper"}], 1.0, "default"),
+        ([{"preset": "mine"}, {"preset": "paper", "style_weight": 2}], 2.0, "B"),
+        ([{"seed": 1}, {"preset": "mine"}, {"preset": "paper"}], 1.0, "default"),
+    ],
+)
+def test_who_wins(
+    levels: list[dict[str, Any]], value: float, origin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRESETS, "mine", {"seed": 7})
+    named = [{k: Given(v, "ABC"[i]) for k, v in level.items()} for i, level in enumerate(levels)]
+    options, origins = config.merge(named)
+    assert (options.style_weight, origins["style_weight"]) == (value, origin)
+    assert list(origins) == [option.name for option in fields(Options)]
+
+
+def test_a_bad_value_is_told_with_its_origin() -> None:
+    with pytest.raises(OptionError, match=r"^STYLIZE_SIZE: --size: '8' will not do"):
+        config.merge([{"size": Given("8", "STYLIZE_SIZE")}])
+    with pytest.raises(OptionError, match=r"^--size: '8' will not do"):
+        config.merge([{"size": Given("8", COMMAND_LINE)}])
+    with pytest.raises(OptionError, match=r"^recipe a.png: no such option: colour"):
+        config.merge([{"colour": Given("red", "recipe a.png")}])
+    levels = [{"mask": Given("a.png", COMMAND_LINE)}, {"blend": Given("equal", "recipe a.png")}]
+    with pytest.raises(OptionError, match=r"leave --blend out \(--blend is from recipe a.png\)$"):
+        config.merge(levels)
+    zeros = {"style_weight": Given("0", COMMAND_LINE), "content_weight": Given("0", COMMAND_LINE)}
+    with pytest.raises(OptionError, match=r"nothing to paint$"):
+        config.merge([zeros])
+
+
+def test_the_layout() -> None:
+    settings = {
+        "size": Given(300, COMMAND_LINE),
+        "style_weight": Given(1000.0, "preset paper, command line"),
+        "style_layers": Given(",".join(LAYERS), "default"),
+        "blend": Given(None, "default"),
+        "mask": Given((), "default"),
+        "init": Given('ü \\ "\n\x7f\U0001f3a8\U0010ffff', "a\nb.toml"),
+        "keep_exif": Given(True, "a.toml"),
+    }
+    assert config.as_toml(settings).splitlines() == [
+        "size = 300                               # command line",
+        "style-weight = 1000.0                    # preset paper, command line",
+        f'style-layers = "{",".join(LAYERS)}"  # default',
+        "# blend =                                # default",
+        "# mask =                                 # default",
+        'init = "ü \\\\ \\"\\u000a\\u007f🎨\\U0010ffff"  # a\\u000ab.toml',
+        "keep-exif = true                         # a.toml",
+    ]
+    assert config.as_toml({}) == ""
+    with pytest.raises(OptionError, match=r"--mask: .* is not Unicode"):
+        config.as_toml({"mask": Given(("a", "b\udcff"), COMMAND_LINE)})
+
+
+WEIGHTS = st.floats(min_value=1e-9, max_value=1e9)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+MIXED = st.one_of(
+    st.fixed_dictionaries({"blend": st.one_of(st.none(), st.lists(WEIGHTS, min_size=1))}),
+    st.fixed_dictionaries({"mask": st.lists(TEXT).map(tuple)}),
+)
+OPTIONS = st.builds(
+    lambda mixed, **rest: Options(**mixed, **rest),
+    MIXED,
+    size=st.sampled_from(["auto", "original", 300]),
+    content_weight=st.floats(0, 1e30),
+    style_weight=WEIGHTS,
+    style_layers=st.dictionaries(st.sampled_from(LAYERS), WEIGHTS, min_size=1),
+    pooling=st.sampled_from(["avg", "max"]),
+    init=TEXT,
+    seed=st.integers(0, 2**63 - 1),
+    weights=TEXT,
+    keep_exif=st.booleans(),
+    background=st.sampled_from(["black", "#123456"]),
+)
+
+
+@given(OPTIONS)
+def test_options_survive_being_printed_and_read(options: Options) -> None:
+    text = config.as_toml(
+        {o.name: Given(getattr(options, o.name), "a\n#b\udcff") for o in fields(options)}
+    )
+    level = {name: Given(value, "a.toml") for name, value in read(text).items()}
+    assert config.merge([level])[0] == options
+
+
+def test_unknown_variables() -> None:
+    names = ["PATH", "STYLIZE_SIZE", "STYLIZE_SISE", "STYLIZE_", "STYLIZER_X", "_STYLIZE_COMPLETE"]
+    said = config.unknown(names, NAMES)
+    assert [line.split(":")[0] for line in said] == ["STYLIZE_", "STYLIZE_SISE"]
+    assert said[1].endswith("; did you mean STYLIZE_SIZE?")
+    assert "did you mean" not in said[0]
+
+
+# The command.
+
+
+@pytest.mark.parametrize("option", fields(Options), ids=lambda option: option.name)
+def test_every_option_can_stand_in_a_file_and_a_variable(option: Any) -> None:
+    typed, value = GIVEN[option.name]
+    key, variable = flag(option.name)[2:], f"STYLIZE_{option.name.upper()}"
+    shown = config.as_toml({option.name: Given(value, "x")}).partition(" = ")[2].split("  #")[0]
+    Path("a.toml").write_text(f"{key} = {json.dumps(typed or True)}")
+    assert printed("--config", "a.toml")[key] == (shown, "a.toml")
+    assert printed(**{variable: typed or "true"})[key] == (shown, variable)
+    others = printed().items() - {(key, printed().get(key))}
+    assert others == printed("--config", "a.toml").items() - {(key, (shown, "a.toml"))}
+
+
+def test_line_over_recipe_over_variable_over_file_over_default() -> None:
+    save_with_recipe("made.png", Options(seed=3))
+    Path("a.toml").write_text("seed = 1\nstyle-scale = 2\njpeg_quality = 50\nformat = 'webp'")
+    given = printed(
+        *("--config", "a.toml", "--recipe", "made.png", "--jpeg-quality", "70"),
+        STYLIZE_SEED="2",
+        STYLIZE_JPEG_QUALITY="60",
+        STYLIZE_FORMAT="tiff",
+        STYLIZE_EXISTING="skip",
+    )
+    assert given["seed"] == ("3", "recipe made.png")
+    assert given["style-scale"] == ("1.0", "recipe made.png")
+    assert given["jpeg-quality"] == ("70", "command line")
+    assert given["format"] == ('"tiff"', "STYLIZE_FORMAT")
+    assert given["existing"] == ('"skip"', "STYLIZE_EXISTING")
+    assert given["device"] == ('"auto"', "default")
+    assert printed("--recipe", "made.png", "--seed", "4")["seed"] == ("4", "command line")
+    assert json.loads(run("--show-recipe", "made.png").stdout)["options"]["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    "args", [("--recipe",), ("--show-recipe",), ("--print-config", "--recipe")]
+)
+def test_a_picture_without_a_recipe(args: tuple[str, ...]) -> None:
+    Image.new("RGB", (1, 1)).save("plain.png")
+    for name in ("plain.png", "none.png"):
+        more = [] if len(args) > 1 else ["a.jpg", "b.jpg", "-o", "c.png"]
+        result = run(*args, name, *more)
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert result.stderr.startswith(f"stylize: {name}: ")
+
+
+def test_presets_of_the_command() -> None:
+    Path("a.toml").write_text("preset = 'paper'\nseed = 5")
+    given = printed("--config", "a.toml", STYLIZE_ITERATIONS="9")
+    assert given["preset"] == ('"paper"', "a.toml")
+    assert given["iterations"] == ("9", "STYLIZE_ITERATIONS")
+    assert given["style-weight"] == ("1000.0", "preset paper, a.toml")
+    Path("a.toml").write_text("style-weight = 2")
+    typed = printed("--config", "a.toml", "--preset", "paper")
+    assert typed["style-weight"] == ("1000.0", "preset paper, command line")
+    variable = printed("--config", "a.toml", "--style-weight", "3", STYLIZE_PRESET="paper")
+    assert variable["style-weight"] == ("3.0", "command line")
+    assert variable["objective"] == ('"paper"', "preset paper, STYLIZE_PRESET")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["--preset", "paper", "-s", "300", "-o", "ä b.png", "-q", "PHOTO", "STYLE"],
+        ["--mask", "a", "--mask", "b\n", "--keep-exif", "--no-verbose"],
+        ["--blend", "1,3", "--style-layers", "relu1_1:0.25", "--init", "C:\\new"],
+    ],
+)
+def test_what_is_printed_is_a_config_file(args: list[str]) -> None:
+    first = run("--print-config", *args)
+    Path("again.toml").write_bytes(first.stdout_bytes)
+    again = run("--print-config", STYLIZE_CONFIG="again.toml")
+    values = [re.sub(" +# .*", "", text.stdout) for text in (first, again)]
+    assert values[0] == values[1]
+    assert all(
+        line[0] == "#" or line.endswith("# again.toml") for line in again.stdout.split("\n")[:-1]
+    )
+
+
+def test_the_command_line_can_take_back_what_a_file_says() -> None:
+    Path("a.toml").write_text("keep-exif = true\nquiet = true\nverbose = true")
+    taken = printed("--config=a.toml", "--no-keep-exif", "--no-quiet", "--no-verbose")
+    assert {taken[name] for name in ("keep-exif", "quiet", "verbose")} == {
+        ("false", "command line")
+    }
+    assert printed("--config=", STYLIZE_CONFIG="a.toml")["keep-exif"] == ("false", "default")
+    assert printed(STYLIZE_CONFIG="")["keep-exif"] == ("false", "default")
+
+
+def test_masks_in_a_variable() -> None:
+    masks = printed(STYLIZE_MASK=os.pathsep.join(["a.png", "b.png"]))["mask"]
+    assert masks == ('["a.png", "b.png"]', "STYLIZE_MASK")
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"STYLIZE_SIZE": "8"}, "STYLIZE_SIZE: --size: '8' will not do"),
+        ({"STYLIZE_POOLING": "min"}, "STYLIZE_POOLING: Invalid value for '--pooling': 'min' is"),
+        ({"STYLIZE_PRESET": "x"}, "STYLIZE_PRESET: Invalid value for '--preset'"),
+        ({"STYLIZE_KEEP_EXIF": "maybe"}, "STYLIZE_KEEP_EXIF: Invalid value for '--keep-exif'"),
+        ({"STYLIZE_QUIET": "maybe"}, "STYLIZE_QUIET: Invalid value for '-q' / '--quiet'"),
+        ({"STYLIZE_CONFIG": "none.toml"}, "none.toml: cannot be read"),
+        ({"STYLIZE_CONFIG": "a.toml"}, "a.toml: Invalid value for '--preset': '3' is not"),
+    ],
+)
+def test_bad_values_name_their_place(env: dict[str, str], said: str) -> None:
+    Path("a.toml").write_text("preset = 3")
+    for args in ([], ["--print-config"]):
+        result = run("a.jpg", "b.jpg", "-o", "c.png", *args, **env)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"stylize: {said}")
+        assert result.stderr.count("\n") == 1
+
+
+def test_only_the_command_line_prints_and_exits() -> None:
+    typed = ["debug", "help", "list_layers", "print_config", "recipe", "show_recipe", "version"]
+    assert not settable(command) & set(typed)
+    assert settable(command) >= NAMES
+    env = {f"STYLIZE_{name.upper()}": "1" for name in typed}
+    result = run("--print-config", **env)
+    assert result.exit_code == 0
+    assert [line.split(":")[1].strip() for line in result.stderr.splitlines()] == sorted(env)
+    assert result.stdout == run("--print-config").stdout
+    assert run("--print-config", "-q", **env).stderr == ""
+    for name in (*typed, "config", "content", "styles"):
+        Path("a.toml").write_text(f"{name} = '1'")
+        refused = run("--print-config", "--config", "a.toml")
+        assert refused.exit_code == 2
+        assert refused.stderr.startswith(f"stylize: a.toml: {name}: no such option")
+
+
+def test_nothing_is_printed_while_the_shell_completes(capfd: pytest.CaptureFixture[str]) -> None:
+    for args in (["--list-layers"], ["--show-recipe", "a.png"], ["--config", "none.toml"]):
+        command.make_context("stylize", args, resilient_parsing=True)
+    assert capfd.readouterr().out == ""
+
+
+def test_what_is_required_may_stand_elsewhere() -> None:
+    assert "Missing option '-o' / '--output'" in run("a.jpg", "b.jpg").stderr
+    Path("a.toml").write_text("output = 'c.gif'")
+    for result in (
+        run("a.jpg", "b.jpg", "--config", "a.toml"),
+        run("a.jpg", "b.jpg", STYLIZE_OUTPUT="c.gif"),
+    ):
+        assert result.exit_code == 4
+        assert "c.gif: unknown suffix" in result.stderr
+
+
+def test_files_that_are_read_are_not_written_over() -> None:
+    Path("a.png").write_text("seed = 1")
+    assert "is an input too" in run("x", "y", "-o", "a.png", "--config", "a.png").stderr
+    assert "is an input too" in run("x", "y", "-o", "a.png", "--mask", "a.png").stderr
+    assert "--mask: cannot come from" in run("x", "y", "-o", "b.png", "--mask", "-").stderr

@@ -1,0 +1,201 @@
+from dataclasses import FrozenInstanceError, asdict, fields
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stylize import PRESETS, OptionError, Options
+from stylize.network.names import weights_path
+from stylize.settings.options import flag
+
+
+def test_defaults_pass_their_own_checks_unchanged() -> None:
+    for option in fields(Options):
+        assert getattr(Options(), option.name) == option.default, option.name
+
+
+def test_typed_values_are_the_same_as_python_values() -> None:
+    typed = Options(size="300", style_weight="10", seed="7", blend="1,3", scales="2")  # type: ignore[arg-type]
+    assert typed == Options(size=300, style_weight=10.0, seed=7, blend="1.0,3.0", scales=2)
+
+
+@given(st.floats(min_value=0, max_value=1e8), st.integers(0, 2**63 - 1))
+def test_options_survive_being_written_and_read(weight: float, seed: int) -> None:
+    options = Options(content_weight=weight, seed=seed, style_layers=f"relu2_1:{weight + 1e-6}")
+    written = {k: v if v is None or v == () else str(v) for k, v in asdict(options).items()}
+    assert Options(**written) == options
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("learning_rate", 0),
+        ("learning_rate", 1.5),
+        ("size", 15),
+        ("size", "large"),
+        ("size", 10**6),
+        ("size", 300.5),
+        ("size", None),
+        ("size", [1, 2]),
+        ("size", np.array([1, 2])),
+        ("size", np.float32(64.5)),
+        ("iterations", True),
+        ("content_weight", 10**400),
+        ("content_weight", 1e31),
+        ("content_layers", None),
+        ("content_layers", [1]),
+        ("content_layers", b"relu1_1"),
+        ("blend", np.array([np.nan, 1])),
+        ("pooling", np.array(["avg", "max"])),
+        ("init", None),
+        ("init", 3),
+        ("iterations", 0),
+        ("iterations", "1e3"),
+        ("content_weight", -1),
+        ("content_weight", "nan"),
+        ("style_weight", "inf"),
+        ("style_weight", "much"),
+        ("content_layers", "relu6_1"),
+        ("style_layers", ""),
+        ("blend", "0.7;0.3"),
+        ("blend", "0,0"),
+        ("blend", "1,-1"),
+        ("blend", "nan,1"),
+        ("iterations", "original"),
+        ("effort", "none"),
+        ("effort", 3),
+        ("objective", "sum"),
+        ("network", "scaled"),
+        ("precision", "float64"),
+        ("precision", torch.float32),
+        ("style_scale", 0),
+        ("tv_weight", -0.1),
+        ("pooling", "mean"),
+        ("optimizer", "sgd"),
+        ("init", ""),
+        ("scales", 0),
+        ("seed", -1),
+        ("seed", 2**63),
+        ("device", "gpu"),
+        ("device", "cuda:x"),
+        ("threads", -1),
+        ("weights", ""),
+        ("color", "gray"),
+        ("mask", ""),
+        ("mask", 3),
+        ("background", "nocolor"),
+        ("background", 3),
+        ("background", "rgb(300,300,0)"),
+        ("background", "hsl(0,500%,50%)"),
+        ("mask", "a\0.png"),
+        ("style_weight", True),
+        ("depth", 12),
+        ("depth", True),
+        ("keep_exif", "perhaps"),
+        ("existing", "ask"),
+        ("jpeg_quality", 0),
+        ("jpeg_quality", 101),
+        ("format", "gif"),
+    ],
+)
+def test_wrong_values_name_the_option(name: str, value: Any) -> None:
+    with pytest.raises(OptionError, match=flag(name)):
+        Options(**{name: value})
+
+
+def test_a_number_that_cannot_even_be_written() -> None:
+    with pytest.raises(OptionError, match="--seed: this int will not do"):
+        Options(seed=1 << 20000)
+
+
+def test_every_option_has_a_wrong_value_above() -> None:
+    cases = test_wrong_values_name_the_option.pytestmark[0].args[1]  # type: ignore[attr-defined]
+    assert {name for name, _ in cases} == {option.name for option in fields(Options)}
+
+
+def test_nothing_to_paint() -> None:
+    with pytest.raises(OptionError, match="both 0"):
+        Options(content_weight=0, style_weight=0)
+
+
+@pytest.mark.parametrize("weights", ["torchvision", "vgg.pth:caffe"])
+def test_the_normalised_network_is_the_embedded_one(weights: str) -> None:
+    with pytest.raises(OptionError, match=r"--network normalized: .* embedded weights"):
+        Options(network="normalized", weights=weights)
+    with pytest.raises(OptionError, match="take --network plain"):
+        Options(network="normalized").but(weights=weights)
+    assert Options(network="plain", weights=weights).weights == weights
+    for embedded in ("auto", "oxford"):
+        assert Options(network="normalized", weights=embedded).network == "normalized"
+
+
+def test_layers_may_be_a_mapping() -> None:
+    assert Options(style_layers={"conv1_1": 0.5}).style_layers == "relu1_1:0.5"  # type: ignore[arg-type]
+
+
+def test_weights_path() -> None:
+    assert weights_path("a/vgg.pth:caffe") == ("a/vgg.pth", "caffe")
+    assert weights_path("C:\\vgg.pth") == ("C:\\vgg.pth", "")
+    assert weights_path("caffe") == ("caffe", "")
+
+
+def test_values_that_are_written_in_several_ways() -> None:
+    for white in ("white", "#fff", "#FFFFFF", "rgb(255, 255, 255)"):
+        assert Options(background=white) == Options()
+    assert Options(keep_exif="yes") == Options(keep_exif=True)  # type: ignore[arg-type]
+    assert Options(depth="16") == Options(depth=16)  # type: ignore[arg-type]
+    assert Options(mask="a.png").mask == ("a.png",)  # type: ignore[arg-type]
+
+
+def test_options_that_contradict_each_other() -> None:
+    with pytest.raises(OptionError, match="leave --blend out"):
+        Options(mask=("a", "b"), blend="equal")
+    with pytest.raises(OptionError, match="--keep-exif: cannot be had in 16 bits"):
+        Options(depth=16, keep_exif=True)
+    assert Options(mask=("a", "b")).shares(2) == [1.0, 1.0]
+    with pytest.raises(OptionError, match="--mask: 2 for 3 STYLEs"):
+        Options(mask=("a", "b")).shares(3)
+
+
+def test_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Options().size = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_a_set_of_options_that_yields_to_those_given(name: str) -> None:
+    assert Options.from_preset(name) == Options(**PRESETS[name])
+    assert Options.from_preset(name, iterations=3).iterations == 3
+
+
+def test_paper_preset_is_the_paper() -> None:
+    paper = Options.from_preset("paper")
+    assert paper.content_weight / paper.style_weight == pytest.approx(1e-3)
+    assert (paper.objective, paper.tv_weight) == ("paper", 0)
+    assert paper.scales == 1
+    assert (paper.pooling, paper.init, paper.optimizer) == ("avg", "noise", "lbfgs")
+    assert paper.content_layers == "relu4_2"
+    assert paper.style_layers == "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1"
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(OptionError, match="no preset 'papper'"):
+        Options.from_preset("papper")
+    with pytest.raises(OptionError, match="colour"):
+        Options.from_preset(colour="red")
+
+
+def test_shares_add_up_to_one() -> None:
+    assert Options().shares(1) == [1.0]
+    assert Options(blend="equal").shares(4) == [0.25] * 4
+    assert Options(blend="3,1").shares(2) == [0.75, 0.25]
+
+
+def test_several_styles_only_when_asked_for() -> None:
+    with pytest.raises(OptionError, match="--blend equal"):
+        Options().shares(2)
+    with pytest.raises(OptionError, match="2 shares for 3"):
+        Options(blend="0.5,0.5").shares(3)

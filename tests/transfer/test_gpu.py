@@ -1,0 +1,87 @@
+"""What needs a GPU: the same numbers as on the CPU. Skipped where there is none."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylize import Stylizer
+from stylize.network import weights
+from stylize.network.vgg import Vgg19
+from stylize.transfer.job import Job
+from stylize.transfer.targets import objective
+
+
+@pytest.fixture(params=["cuda", "mps"])
+def device(request: pytest.FixtureRequest) -> str:
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if not there[request.param]():
+        pytest.skip(f"no {request.param} here")
+    return str(request.param)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"objective": "balanced"},
+        {"objective": "paper"},
+        {"mask": "HALF", "color": "match"},
+        {"init": "style", "color": "match"},
+    ],
+)
+def test_losses_and_gradient_are_the_cpus(
+    device: str,
+    changes: dict[str, str],
+    photo: str,
+    painting: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    half = Image.linear_gradient("L")
+    half.save(tmp_path / "half.png")
+    changes = {k: str(tmp_path / "half.png") if v == "HALF" else v for k, v in changes.items()}
+    found = {}
+    for name in ("cpu", device):
+        stylizer = Stylizer(size=64, device=name, precision="float32", tv_weight=1, **changes)
+        job = Job.prepare(stylizer.options, photo, [painting])
+        evaluate = objective(stylizer.styles, job, job.size)
+        terms, gradient = evaluate(stylizer.start(job, job.size))
+        found[name] = evaluate.losses(terms), gradient.cpu()
+    cpu, gpu = found["cpu"], found[device]
+    assert gpu[0].total == pytest.approx(cpu[0].total, rel=1e-3)
+    assert torch.linalg.vector_norm(gpu[1] - cpu[1]) < 1e-2 * torch.linalg.vector_norm(cpu[1])
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32"])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_paints(device: str, precision: str, optimizer: str, photo: str, painting: str) -> None:
+    paint = Stylizer(size=96, device=device, precision=precision, optimizer=optimizer)
+    losses = paint(photo, painting, iterations=20, scales=1).losses
+    assert losses[-1].total < 0.7 * losses[0].total
+
+
+def test_all_of_control_at_once(device: str, photo: str, painting: str, tmp_path: Path) -> None:
+    Image.linear_gradient("L").save(tmp_path / "half.png")
+    cut = Image.open(photo).convert("RGBA")
+    cut.putalpha(Image.linear_gradient("L").resize(cut.size))
+    for color in ("content", "match"):
+        result = Stylizer(size=96, device=device, mask=tmp_path / "half.png", color=color)(
+            cut, cut.rotate(90), init="style", iterations=12, on_step=lambda s: s.picture() is None
+        )
+        assert result.pixels.shape == (64, 96, 4)
+        assert np.isfinite(result.pixels).all()
+        assert result.recipe is not None
+        assert result.recipe.device == device
+
+
+def test_unpooling_an_odd_size(device: str) -> None:
+    found = {}
+    for name in ("cpu", device):
+        vgg = Vgg19(weights.load("oxford"), "avg", name)
+        x = torch.rand(1, 3, 37, 53, generator=torch.Generator().manual_seed(0)).to(name)
+        gradient = vgg.backward(vgg.record(x, ["relu3_1"]), lambda _, f, g: g.add_(f))
+        found[name] = gradient.cpu()
+    assert torch.allclose(found["cpu"], found[device], rtol=1e-2, atol=1e-2 * found["cpu"].std())
