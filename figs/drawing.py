@@ -1,4 +1,4 @@
-"""Pictures side by side, and curves."""
+"""Draw sheets of pictures, and curves of losses."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from stylize.transfer.scales import resized
+from stylize.transfer.scales import scaled_size
 
 FIGS = Path(__file__).parent
 GAP, LINE = 8, 30
@@ -22,16 +22,17 @@ def sheet(
     sides: Sequence[str] = (),
     longer: int = 0,
 ) -> None:
-    """Rows of pictures of one size, each with a line of text below; as figs/NAME.jpg.
+    """Draw rows of pictures of one size, each with a line of text below, as figs/NAME.jpg.
 
     Args:
-        name: of the file.
-        rows: texts and pictures.
-        sides: a text for each row, at its left.
-        longer: side of each picture as it is shown, in pixels; else the first one's own.
+        name: the name of the file, without its suffix.
+        rows: for each row, its texts and pictures.
+        sides: a text for each row, shown at its left.
+        longer: the longer side of each picture in the sheet, in pixels; 0 for the size of the first
+            picture.
     """
     size = rows[0][0][1].size
-    width, height = resized(size, longer / max(size)) if longer else size
+    width, height = scaled_size(size, longer / max(size)) if longer else size
     font = ImageFont.load_default(18)
     columns = max(map(len, rows))
     lines = [LINE if any(text for text, _ in row) else GAP for row in rows]
@@ -54,11 +55,11 @@ def sheet(
 
 
 def curves(name: str, pairs: dict[str, dict[str, Sequence[dict[str, Any]]]]) -> None:
-    """The lowest loss so far against evaluations and against seconds; as figs/NAME.png.
+    """Draw the lowest loss so far against evaluations and seconds, as figs/NAME.png.
 
     Args:
-        name: of the file.
-        pairs: a column for each; in it a run by label, as `--trace` wrote it.
+        name: the name of the file, without its suffix.
+        pairs: for each pair, which is one column, its runs by label, as `--trace` wrote them.
     """
     figure, rows = plt.subplots(
         2, len(pairs), figsize=(11, 5.4), sharex="row", sharey="col", layout="constrained"
@@ -73,7 +74,7 @@ def curves(name: str, pairs: dict[str, dict[str, Sequence[dict[str, Any]]]]) -> 
                 axis_formatter("{x:.1f}")
         axes[0].set_title(pair, fontsize=9)
         lowest = min(trace[-1]["best"] for trace in runs.values())
-        axes[0].set_ylim(0.95 * lowest, 3 * lowest)  # above that, all fall alike
+        axes[0].set_ylim(0.95 * lowest, 3 * lowest)  # above that, all runs fall alike
     rows[0, 0].set_ylabel("lowest total loss,\nby evaluations", fontsize=9)
     rows[1, 0].set_ylabel("by seconds", fontsize=9)
     labels = rows[0, 0].get_legend_handles_labels()

@@ -1,4 +1,4 @@
-"""What the options do: optimisers, network, weights, size."""
+"""Make the figures that show what the options do: optimisers, network, weights, size."""
 
 import sys
 from typing import Any
@@ -8,36 +8,38 @@ from drawing import FIGS, curves, sheet
 from painting import paint
 
 WAVE = ("summer-palace", "great-wave")
-#: What is measured is measured on all of them; the pictures shown are the first one's.
+#: Measurements are made on all of these pairs; the pictures shown are those of the first.
 PAIRS = (
     WAVE,
     ("coffee", "poppies"),
     ("rocket", "village-street-in-auvers"),
     ("chelsea", "composition-viii"),
 )
-#: Adam's rates, in shares of the range of a pixel.
+#: Adam's learning rates, for pixels in [0, 1].
 RATES = ("0.005", "0.02", "0.05", "0.1")
 SIZED, SIZES = ("rocket", "great-wave"), (128, 256, 512, 1024)
 
 
 def _strip(name: str, pair: tuple[str, str], how: str, choices: dict[str, str]) -> None:
-    """One pair under several choices: options by the label below each picture."""
+    """Show one pair under several choices of options, each with its label below the picture."""
     parts = {label: paint(*pair, f"{how} {choice}") for label, choice in choices.items()}
     sheet(name, [[(label, part.image) for label, part in parts.items()]])
 
 
 def _values(flag: str, values: tuple[str, ...]) -> dict[str, str]:
-    """Choices that differ in one option, and are labelled with it."""
+    """Return choices that differ in one option, which is also their label."""
     return {choice: choice for choice in (f"{flag} {value}" for value in values)}
 
 
 def _measured(name: str, how: str, choices: dict[str, str]) -> None:
-    """All pairs under several choices: the loss at the full size, the numbers, the first pictures.
+    """Compare choices of options on all pairs.
+
+    Draws the loss at the full size and the pictures of the first pair, and prints the numbers.
 
     Args:
-        name: of the figure; the curves have a "-loss" behind it.
-        how: options that all have in common.
-        choices: options by label.
+        name: the name of the figure; that of the curves has "-loss" at its end.
+        how: the options that all runs have in common.
+        choices: the options by label.
     """
     curved: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for pair in PAIRS:
@@ -56,14 +58,14 @@ def _measured(name: str, how: str, choices: dict[str, str]) -> None:
 
 
 def optimizer() -> None:
-    """L-BFGS, and Adam at several rates, at one size from the same noise."""
+    """Compare L-BFGS with Adam at several rates, at one size from the same noise."""
     choices = {"L-BFGS": ""}
     choices |= {f"Adam, {rate}": f"--optimizer adam --learning-rate {rate}" for rate in RATES}
     _measured("optimizer", "-s 256 --scales 1 -n 200", choices)
 
 
 def scales() -> None:
-    """One size against three, and bfloat16 against float32."""
+    """Compare one size with coarse to fine, and bfloat16 with float32."""
     choices = {
         "coarse to fine": "",
         "coarse to fine, float32": "--precision float32",
@@ -89,7 +91,7 @@ def tv_weight() -> None:
 
 
 def size() -> None:
-    """The same look at all sizes; shown at one."""
+    """Show that a picture looks alike at all sizes; all are shown at one size."""
     parts = {f"-s {side}": paint(*SIZED, f"-s {side}") for side in SIZES}
     sheet("size", [[(label, part.image) for label, part in parts.items()]], longer=320)
 
@@ -100,7 +102,7 @@ def effort() -> None:
 
 
 def pooling() -> None:
-    """Under both objectives: the balanced one takes most of the difference away."""
+    """Compare poolings under both objectives; under the balanced one they differ little."""
     objectives = {"balanced": "", "paper": "--preset paper -n 300"}
     choices = {
         f"{name}, {kind}": f"{options} --pooling {kind}"
@@ -111,7 +113,7 @@ def pooling() -> None:
 
 
 def network() -> None:
-    """Plain sums, the authors' normalised filters, and each layer by its own energy."""
+    """Compare both objectives, each in the plain and in the normalised network."""
     paper = "--preset paper -n 300"
     choices = {
         "paper, plain": paper,
@@ -123,12 +125,12 @@ def network() -> None:
 
 
 def weights() -> None:
-    """The embedded weights against torchvision's, which are downloaded: 548 MB."""
+    """Compare the embedded weights with torchvision's, a download of 548 MB."""
     _strip("weights", WAVE, "-s 320", _values("--weights", ("oxford", "torchvision")))
 
 
 def trace() -> None:
-    """The loss of every picture tried, and the steps, out of a file that `--trace` wrote."""
+    """Draw the loss of every picture tried, and the steps, as `--trace` wrote them."""
     lines = paint("rocket", "great-wave").trace
     figure, (losses, steps) = plt.subplots(
         2, 1, figsize=(7, 4.6), sharex=True, height_ratios=(3, 1), layout="constrained"

@@ -1,4 +1,4 @@
-"""The gallery in outputs/, and all ways of control on one photo."""
+"""Make the gallery in outputs/, and the figures that show the options for control."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from stylize import PRESETS
 
-#: Photo, painting, and what the command has beside them.
+#: Photo, painting, and the other options of the command.
 PAIRS = [
     ("summer-palace", "village-street-in-auvers", ""),
     ("rocket", "great-wave", ""),
@@ -25,15 +25,15 @@ PAIRS = [
     ("chelsea", "poppies", "-s 512 --preset glaze"),
     ("chelsea", "summertime", "-s 512 --preset paper"),
 ]
-#: Beside all but the first, so that the README is soon there.
+#: An option for all but the first, so that the README loads quickly.
 SMALLER = "--jpeg-quality 85"
-#: The sky by one painter, all else by another; `masks` makes what it needs.
+#: The sky in one painting's style, everything else in another's; `masks` makes the files.
 MASKS = "--mask figs/masks/sky.png --mask figs/masks/building.png"
 MASKED = ("figs/masks/auvers-sky.png styles/great-wave.jpg", MASKS)
 
 
 def gallery() -> None:
-    """outputs/, and outputs/README.md with the commands."""
+    """Paint the pictures in outputs/, and write outputs/README.md with the commands."""
     masks()
     parts: list[tuple[str, Painted]] = []
     for photo, painting, given in PAIRS:
@@ -46,9 +46,9 @@ def gallery() -> None:
     lines = [
         "# Results",
         "",
-        f"Painted by stylize on {machines()}, with seed 0;",
-        "`python figs/make.py gallery` paints them again.",
-        "The pavilion is after a photo by danielbuechele, CC BY 2.0.",
+        f"Painted by stylize on {machines()}, with seed 0.",
+        "The command `python figs/make.py gallery` paints them again.",
+        "The pavilion's photo is by danielbuechele, CC BY 2.0.",
         "",
     ]
     for name, part in parts:
@@ -58,9 +58,10 @@ def gallery() -> None:
 
 
 def masks() -> None:
-    """Of the pavilion: where the sky and the lake are, and where they are not; and a painted sky.
+    """Make the pavilion's masks, of sky and lake and of the rest, and a painting with only its sky.
 
-    The sky is what is bright and hangs together with two places in it, its edge a little soft.
+    Sky and lake are the bright area that is connected with two places in them. The edge of the mask
+    is a little soft.
     """
     (FIGS / "masks").mkdir(exist_ok=True)
     photo = Image.open(ROOT / "contents" / "summer-palace.jpg").convert("RGB")
@@ -74,13 +75,13 @@ def masks() -> None:
     sky.save(FIGS / "masks" / "sky.png")
     ImageChops.invert(sky).save(FIGS / "masks" / "building.png")
     painting = Image.open(ROOT / "styles" / "village-street-in-auvers.jpg").convert("RGBA")
-    upper = Image.new("RGBA", painting.size)  # what is transparent in a painting does not count
+    upper = Image.new("RGBA", painting.size)  # transparent parts of a painting do not count
     upper.paste(painting.crop((0, 0, painting.width, painting.height // 4)))
     upper.save(FIGS / "masks" / "auvers-sky.png")
 
 
 def control() -> None:
-    """One photo under all colour modes, masks, scales, starts and presets."""
+    """Show one photo under all colour modes, masks, stroke sizes, starts and presets."""
     masks()
     pair = ("summer-palace", "village-street-in-auvers")
     both = ("two paintings, two masks", paint("summer-palace", MASKED[0], f"-s 288 {MASKS}").image)
@@ -104,7 +105,7 @@ def control() -> None:
 
 
 def thumbnails() -> None:
-    """Photos and paintings as the README's tables show them; there they lead to the whole ones."""
+    """Make the small photos and paintings in the README's tables, which link to the full ones."""
     (FIGS / "thumbnails").mkdir(exist_ok=True)
     for folder in ("contents", "styles"):
         for path in (ROOT / folder).glob("*.jpg"):
@@ -114,6 +115,6 @@ def thumbnails() -> None:
 
 
 def timelapse() -> None:
-    """The command's own film; as a draft, because the README is to be small."""
+    """Make a film with `--timelapse`; as a draft, to keep the README small."""
     film = "--timelapse figs/timelapse.webp"
     paint("rocket", "great-wave", f"-s 192 --effort draft {film}")

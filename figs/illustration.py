@@ -1,4 +1,4 @@
-"""A drawing of the method."""
+"""Draw the method."""
 
 from pathlib import Path
 
@@ -13,9 +13,10 @@ BLOCKS = (2, 2, 4, 4, 4)
 
 
 def illustration() -> None:
-    """The pictures, the network with its taps, the losses, the loop; large enough for a phone.
+    """Draw the pictures, the network, the layers that are read, the losses and the loop.
 
-    On a ground of its own, so that it can be read on a dark page too.
+    The text is large enough for a phone. The background is white, so that the drawing can be read
+    on a dark page too.
     """
     figure = plt.figure(figsize=(8, 8.6), facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))

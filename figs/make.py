@@ -1,8 +1,9 @@
-"""Make the pictures of the README again: `python figs/make.py [NAME...]`, all without a name.
+"""Make the pictures of the README: `python figs/make.py [NAME...]`, all of them without a name.
 
-Each picture is painted by a command, which figs/README.md and outputs/README.md tell; what was
-painted before is taken as it is, so that a run that was broken off goes on (figs/.parts, to be
-deleted to begin anew). Needs what `pip install -e ".[dev]"` brings.
+Each picture is painted by a command; figs/README.md and outputs/README.md list the commands.
+Pictures that were painted before are used again, so that an interrupted run can be resumed. They
+are stored in figs/.parts, which can be deleted to start over. Needs what `pip install -e ".[dev]"`
+installs.
 """
 
 import json
@@ -37,8 +38,8 @@ FIGURES: dict[str, Callable[[], None]] = {
     "trace": experiments.trace,
     "illustration": illustration.illustration,
 }
-#: Made only where they are named: `quality` takes hours, and packages of its own; `weights`
-#: downloads 548 MB; `layer-losses` draws nothing.
+#: Made only if they are named: `quality` takes hours and needs more packages, `weights` downloads
+#: 548 MB, and `layer-losses` draws nothing.
 NAMED_ONLY = {
     "quality": quality.quality,
     "weights": experiments.weights,
@@ -47,7 +48,7 @@ NAMED_ONLY = {
 
 
 def make(name: str) -> None:
-    """Make a figure, and write down how, in figs/README.md."""
+    """Make a figure, and list the commands that painted its pictures in figs/README.md."""
     painting.painted.clear()
     {**FIGURES, **NAMED_ONLY}[name]()
     book = painting.ROOT / "figs" / "commands.json"
@@ -62,8 +63,9 @@ def make(name: str) -> None:
     lines = [
         "# Figures",
         "",
-        "Made by `python figs/make.py NAME`, each picture by a command, on a CPU, with seed 0.",
-        "Machines differ from figure to figure; their rate is that of a product of matrices.",
+        "`python figs/make.py NAME` makes a figure. Each picture was painted by a command,",
+        "on a CPU, with seed 0. The machines differ from figure to figure; their TFLOP/s are",
+        "those of a product of matrices.",
     ]
     for figure, said in known.items():
         lines += ["", f"## {figure}", "", f"On {said['machine']}.", ""]

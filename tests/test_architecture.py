@@ -1,4 +1,4 @@
-"""The house: which way the imports go, what is public, and what must not need torch."""
+"""Which modules may import which, what is public, and what works without loading torch."""
 
 import ast
 import inspect
@@ -13,58 +13,58 @@ from conftest import ROOT
 import stylize
 
 SOURCE = ROOT / "src" / "stylize"
-
-#: The house, from the bottom up: a module imports from rooms before its own, and from its own.
-ROOMS = ("errors", "files", "network", "settings", "images", "transfer", "callbacks", "cli")
 MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
+
+#: The packages and modules of `stylize` from the bottom up. Each imports from itself and from
+#: those before it.
+ORDER = ("errors", "files", "network", "settings", "images", "transfer", "callbacks", "cli")
+#: These two are above all others.
+ENTRIES = ("__init__", "__main__")
+
+
+def top_name(module: Path) -> str:
+    return module.parts[0].removesuffix(".py")
 
 
 def imports(module: Path) -> set[str]:
-    """All that a module imports, wherever in its text, by full name: `stylize.errors`, `torch`."""
-    found: set[str] = set()
+    """The full names of all that a module imports, also inside functions: `stylize.errors`."""
+    names: set[str] = set()
     package = ["stylize", *module.parent.parts]
     for node in ast.walk(ast.parse((SOURCE / module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) + 1 - node.level] if node.level else []
             path = ".".join([*base, *([node.module] if node.module else [])])
-            # `from ..images import picture` names a module, `from ..errors import X` does not.
-            found |= {f"{path}.{alias.name}" for alias in node.names}
-    return found
+            # `from .. import files` names a module, `from ..errors import X` does not.
+            names |= {f"{path}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_every_module_has_a_place_in_the_order() -> None:
+    assert {*map(top_name, MODULES)} == {*ORDER, *ENTRIES}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
-def test_imports_run_one_way(module: Path) -> None:
-    if len(module.parts) == 1 and module.stem not in ROOMS:
-        return  # __init__ and __main__, which are above all rooms
-    room = module.parts[0].removesuffix(".py")
-    allowed = ROOMS[: ROOMS.index(room) + 1]
-    for name in imports(module):
-        if name.startswith("stylize."):
-            assert name.split(".")[1] in allowed, f"{module} imports {name}"
-
-
-def test_every_module_is_in_a_room() -> None:
-    there = {module.parts[0].removesuffix(".py") for module in MODULES}
-    assert there - {"__init__", "__main__"} == set(ROOMS)
+def test_a_module_imports_only_from_its_own_package_and_those_before_it(module: Path) -> None:
+    name = top_name(module)
+    allowed = ORDER if name in ENTRIES else ORDER[: ORDER.index(name) + 1]
+    own = [imported.split(".")[1] for imported in imports(module) if imported[:8] == "stylize."]
+    assert set(own) <= set(allowed)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
-def test_torch_is_imported_in_two_rooms(module: Path) -> None:
+def test_torch_is_imported_in_network_and_transfer_alone(module: Path) -> None:
     if module.parts[0] not in ("network", "transfer"):
-        roots = {name.split(".")[0] for name in imports(module)}
-        assert not roots & {"torch", "torchvision"}
+        assert not {name.split(".")[0] for name in imports(module)} & {"torch", "torchvision"}
 
 
-def test_all_is_what_is_visible() -> None:
-    assert stylize.__all__ == sorted(
-        stylize.__all__, key=lambda n: (n.islower(), not n.isupper(), n)
-    )
-    for name in stylize.__all__:
-        thing = getattr(stylize, name)
-        assert name.isupper() or inspect.getdoc(thing), name
-    assert dir(stylize) == sorted(stylize.__all__)
+def test_all_public_names_are_listed_and_documented() -> None:
+    names = stylize.__all__
+    assert names == sorted(names, key=lambda name: (name.islower(), not name.isupper(), name))
+    assert dir(stylize) == sorted(names)
+    for name in names:
+        assert name.isupper() or inspect.getdoc(getattr(stylize, name)), name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = stylize.nothing
 
@@ -95,48 +95,47 @@ def test_all_is_what_is_visible() -> None:
         "figs/masks README.md -o c/ --pair zip",
     ],
 )
-def test_answers_without_torch(args: str) -> None:
+def test_torch_is_not_loaded_for_help_or_an_error(args: str) -> None:
     code = (
         "import sys, stylize; from stylize.cli.main import command\n"
         "try: command(sys.argv[1:])\n"
         "except SystemExit: pass\n"
         "sys.exit(3 if 'torch' in sys.modules else 0)"
     )
-    ran = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, *args.split()], cwd=ROOT, capture_output=True, check=False
     )
-    assert ran.returncode == 0, ran.stderr
+    assert process.returncode == 0, process.stderr
 
 
-def test_paints_without_torchvision(photo: str, painting: str, tmp_path: Path) -> None:
-    """Which takes as long as torch to import, and is asked for one address alone."""
+def test_torchvision_is_not_loaded_to_paint(photo: str, painting: str, tmp_path: Path) -> None:
+    """Importing it takes as long as importing torch, and only one address is needed from it."""
     code = (
         "import sys; from stylize.cli.main import command\n"
         "try: command(sys.argv[1:])\n"
         "except SystemExit as end: sys.exit(end.code or 3 * ('torchvision' in sys.modules))"
     )
     args = f"{photo} {painting} -o {tmp_path}/out.png -s 32 -n 1"
-    ran = subprocess.run([sys.executable, "-c", code, *args.split()], capture_output=True)
-    assert ran.returncode == 0, ran.stderr
+    process = subprocess.run([sys.executable, "-c", code, *args.split()], capture_output=True)
+    assert process.returncode == 0, process.stderr
     assert (tmp_path / "out.png").is_file()
 
 
-def test_shell_completion_names_options_and_choices() -> None:
-    """As bash asks for it; and it too must not wait for torch."""
-
+def test_shell_completion_lists_options_and_choices_without_loading_torch() -> None:
     def complete(words: str) -> str:
+        """What bash would be given."""
         env = {**os.environ, "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
-        ran = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-X", "importtime", "-m", "stylize"],
             env={**env, "_STYLIZE_COMPLETE": "bash_complete"},
             capture_output=True,
             text=True,
             check=False,
         )
-        imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+        imported = {line.rpartition("|")[2].strip() for line in process.stderr.splitlines()}
         assert "stylize.cli.main" in imported
         assert "torch" not in imported
-        return ran.stdout
+        return process.stdout
 
     assert "plain,--style-weight" in complete("stylize a.jpg --style-w")
     assert "plain,adam" in complete("stylize a.jpg --optimizer ")

@@ -5,6 +5,7 @@ Example:
     >>> stylize("photo.jpg", "painting.jpg", size=512).save("out.jpg")
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
@@ -20,9 +21,10 @@ from .settings.options import Options
 from .settings.presets import PRESETS
 
 if TYPE_CHECKING:
-    from .transfer.losses import Losses
+    from .callbacks.film import Timelapse
+    from .settings.recipe import read_recipe
     from .transfer.result import Result
-    from .transfer.step import Step
+    from .transfer.step import Losses, Step
     from .transfer.stylizer import Stylizer, stylize
 
 __all__ = [
@@ -38,18 +40,28 @@ __all__ = [
     "Step",
     "StylizeError",
     "Stylizer",
+    "Timelapse",
     "WeightsError",
+    "read_recipe",
     "stylize",
 ]
 
+#: The modules of the names that are imported only when they are asked for: torch takes seconds.
+_LAZY = {
+    "Losses": ".transfer.step",
+    "Result": ".transfer.result",
+    "Step": ".transfer.step",
+    "Stylizer": ".transfer.stylizer",
+    "Timelapse": ".callbacks.film",
+    "read_recipe": ".settings.recipe",
+    "stylize": ".transfer.stylizer",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch only when it is asked for: torch takes seconds."""
-    if name not in __all__:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .transfer import losses, stylizer
-
-    return getattr(stylizer, name) if hasattr(stylizer, name) else getattr(losses, name)
+    return getattr(importlib.import_module(_LAZY[name], __name__), name)
 
 
 def __dir__() -> list[str]:

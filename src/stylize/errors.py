@@ -1,4 +1,25 @@
-"""Every way a run can fail, each with the exit code that the command ends with."""
+"""Every way in which a run can fail, and the exit code that the command ends with."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the `stylize` command exits with."""
+
+    DONE = 0
+    #: A bug in stylize: an error that no class below stands for.
+    BUG = 1
+    USAGE = 2
+    INPUT = 3
+    OUTPUT = 4
+    WEIGHTS = 5
+    DEVICE = 6
+    OPTIMIZATION = 7
+    #: Some of several pictures failed. xargs exits with the same number then.
+    SOME_FAILED = 123
+    #: Ctrl-C and SIGTERM, with the numbers that a shell gives them: 128 plus the signal's.
+    INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class StylizeError(Exception):
@@ -7,49 +28,49 @@ class StylizeError(Exception):
     The message is one line: it names the file or option and says what to do.
 
     Attributes:
-        exit_code: what the `stylize` command exits with (the table is in the README).
+        exit_code: what the `stylize` command exits with after this error.
     """
 
-    exit_code = 1
+    exit_code = ExitCode.BUG
 
 
 class OptionError(StylizeError):
     """An option is out of range, or two options contradict each other."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class PictureError(StylizeError):
-    """An input picture cannot be read, or does not suit the network."""
+    """An input picture cannot be read, or is too small for the network."""
 
-    exit_code = 3
+    exit_code = ExitCode.INPUT
+
+
+class CheckpointError(StylizeError):
+    """A checkpoint cannot be read, or belongs to another run."""
+
+    exit_code = ExitCode.INPUT
 
 
 class OutputError(StylizeError):
-    """The result cannot be written where it was asked for."""
+    """A result cannot be written where it should go."""
 
-    exit_code = 4
+    exit_code = ExitCode.OUTPUT
 
 
 class WeightsError(StylizeError):
     """The network's weights are missing, corrupted, or not those of a VGG-19."""
 
-    exit_code = 5
+    exit_code = ExitCode.WEIGHTS
 
 
 class DeviceError(StylizeError):
-    """The device is not there, or its memory does not suffice."""
+    """The device does not exist, or has too little memory."""
 
-    exit_code = 6
-
-
-class CheckpointError(StylizeError):
-    """A checkpoint cannot be read, or is of another run."""
-
-    exit_code = 3
+    exit_code = ExitCode.DEVICE
 
 
 class OptimizationError(StylizeError):
-    """The loss is not a finite number, so there is nothing to minimise."""
+    """The loss is not a finite number, so that nothing can be minimised."""
 
-    exit_code = 7
+    exit_code = ExitCode.OPTIMIZATION

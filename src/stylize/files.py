@@ -1,6 +1,17 @@
-"""Files: written whole or not at all, locked, hashed. No torch."""
+"""Write files whole or not at all, lock them against other runs, and compute their digests.
 
-import contextlib
+* Writing: `write` and `open_atomic` fill a temporary file beside the target and then rename it, so
+  that no reader ever sees half a file. `check_writable` and `nearest_existing_folder` find out
+  before the work whether that will succeed, `output_errors` turns the operating system's errors
+  into an `OutputError`, and `save_elsewhere` stores a result that could not be written to its
+  target.
+* Locks: `lock` lets one run at a time write a file, and removes the temporary files of killed runs.
+  `pending_prefixes` lists which files of a folder are being written.
+* Digests: `digest` and `sha256` identify a file by its content, `stat_key` by its metadata.
+
+This module does not import torch, which takes seconds to load.
+"""
+
 import functools
 import hashlib
 import os
@@ -16,143 +27,131 @@ import filelock
 
 from .errors import OutputError
 
-#: What the names of files begin with that are gone when a run has ended.
-MARK = ".stylize-"
+#: The names of all temporary files and lock files begin with this. None of them outlives its run,
+#: unless the run is killed.
+_PREFIX = ".stylize-"
 
 
-def writable(path: str | os.PathLike[str]) -> None:
-    """Find out, without leaving a trace, whether a file of any kind can be written at `path`.
+# Writing whole or not at all
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Check, without leaving a trace, that a file of any kind can be written at `path`.
 
     Raises:
-        OutputError: missing parent folder, a folder by that name, or no permission.
+        OutputError: the parent folder is missing, the path is a folder or not a regular file, or
+            there is no permission.
     """
     name = os.fspath(path)
-    with told(path):
+    with output_errors(path):
         target = Path(os.path.realpath(path))
         if target.is_dir():
             raise OutputError(f"{name}: is a folder; give a file name")
         if not target.parent.is_dir():
-            raise OutputError(f"{name}: no folder {target.parent}; make it first")
+            raise OutputError(f"{name}: there is no folder {target.parent}; make it first")
         if target.exists() and not target.is_file():
-            raise OutputError(f"{name}: is no ordinary file; '-o -' writes to a pipe")
+            raise OutputError(f"{name}: is not a regular file; use '-o -' to write to a pipe")
         if target.exists() and not os.access(target, os.W_OK):
-            raise OutputError(f"{name}: is there already, and write-protected")
-        with aside(target):
+            raise OutputError(f"{name}: exists already and is write-protected")
+        with temporary_beside(target):
             pass
 
 
-def nearest_folder(path: str | os.PathLike[str]) -> Path:
-    """A folder, or where it is not there, the one in which it can be made.
+def nearest_existing_folder(path: str | os.PathLike[str]) -> Path:
+    """Return the folder `path`, or if it does not exist, the nearest parent that does.
 
     Raises:
-        OutputError: what is there is no folder.
+        OutputError: the nearest existing path is not a folder.
     """
     real = Path(os.path.realpath(path))
-    there = next(place for place in (real, *real.parents) if place.exists())
-    if not there.is_dir():
-        raise OutputError(f"{os.fspath(path)}: {there} is no folder; give another name")
-    return there
+    existing = next(candidate for candidate in (real, *real.parents) if candidate.exists())
+    if not existing.is_dir():
+        raise OutputError(f"{os.fspath(path)}: {existing} is not a folder; give another name")
+    return existing
 
 
 def write(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file, whole or not at all; a link is followed, what is there is replaced.
+    """Write a file, whole or not at all.
+
+    A symbolic link is followed, and an existing file is replaced.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
 
-    def move_in() -> None:
-        with _replaced(path) as file:
+    def write_once() -> None:
+        with _open_atomic(path) as file:
             file.write(data)
 
-    with told(path):
+    with output_errors(path):
         try:
-            move_in()
+            write_once()
         except FileNotFoundError:
-            # A run that had the lock of that name took ours for what a killed one had left.
-            move_in()
+            # Another run, which had locked this path, took the temporary file for one that a killed
+            # run had left, and removed it.
+            write_once()
 
 
 @contextmanager
-def replaced(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """As `write`, for what is not in memory as a whole: a file that gets its name in the end.
+def open_atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a file that gets its name only when the block ends without an error.
+
+    It does the same as `write`, for data that is not in memory as a whole.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
-    with told(path), _replaced(path) as file:
+    with output_errors(path), _open_atomic(path) as file:
         yield file
 
 
 @contextmanager
-def _replaced(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    target = Path(os.path.realpath(path))  # through a link, not over it
-    with aside(target) as part:
-        with part.open("wb") as file:
+def _open_atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    target = Path(os.path.realpath(path))  # a symbolic link is followed, not replaced
+    with temporary_beside(target) as temporary:
+        with temporary.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())  # or, after a power cut, the name could be there alone
+            # Without this, the name could exist without its data after a power cut.
+            os.fsync(file.fileno())
         if target.exists():
-            shutil.copymode(target, part)
-        os.replace(part, target)
-    with suppress(OSError):  # as on Windows, which opens no folders
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
+    with suppress(OSError):  # Windows cannot open folders
         folder = os.open(target.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)  # or the name could be the old file's still
+            # Without this, the name could still be the old file's after a power cut.
+            os.fsync(folder)
         finally:
             os.close(folder)
 
 
-def rescue(data: bytes, name: str) -> str | None:
-    """Keep what could not be written where it was meant to go.
+@contextmanager
+def temporary_beside(target: Path) -> Iterator[Path]:
+    """Create an empty file beside `target`, and remove it afterwards unless it was renamed.
 
-    Args:
-        data: of the file.
-        name: of the file that was meant.
-
-    Returns:
-        Where it is now; None if there is no place for it anywhere.
+    Its suffix is that of no picture format, so that it is never taken for a picture.
     """
-    for place in (tempfile.gettempdir, Path.home, Path.cwd):
-        with suppress(OSError, RuntimeError):  # no home is a RuntimeError
-            path = Path(tempfile.mkdtemp(prefix="stylize-", dir=place())) / os.path.basename(name)
-            with suppress(OutputError):
-                write(path, data)
-                return str(path)
-            path.parent.rmdir()
-    return None
-
-
-def mark(name: str) -> str:
-    """What the names of files begin with that belong to the making of the file of that name."""
-    return MARK + hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-
-
-def sweep(path: str | os.PathLike[str]) -> None:
-    """Clear away what killed runs left of the making of this file."""
-    target = Path(os.path.realpath(path))
-    for part in target.parent.glob(f"{mark(target.name)}-*.part"):
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def aside(target: Path) -> Iterator[Path]:
-    """A new, empty file beside `target`, gone afterwards unless moved; no picture by its suffix."""
-    part = target.parent / f"{mark(target.name)}-{secrets.token_hex(8)}.part"
+    temporary = target.parent / f"{temporary_prefix(target.name)}-{secrets.token_hex(8)}.part"
     try:
-        # Not by tempfile: its files are private, and the result should get the usual rights.
-        part.open("xb").close()
-        yield part
+        # The tempfile module would make it private, but the result needs the usual permissions.
+        temporary.open("xb").close()
+        yield temporary
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def temporary_prefix(name: str) -> str:
+    """Return the prefix of the temporary files and the lock file for the file called `name`."""
+    return _PREFIX + hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
 
 
 @contextmanager
-def told(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Say which file it was that the system would not write.
+def output_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn the operating system's errors into an `OutputError` that names the file.
 
     Raises:
-        OutputError: for any error of the system in the block.
+        OutputError: the block raised an `OSError`, or a `ValueError` for an impossible path.
     """
     try:
         yield
@@ -161,92 +160,135 @@ def told(path: str | os.PathLike[str]) -> Iterator[None]:
         raise OutputError(f"{os.fspath(path)}: cannot be written ({reason})") from error
 
 
-class BusyError(Exception):
-    """Another run is at that file."""
+def save_elsewhere(data: bytes, name: str) -> str | None:
+    """Store a file that could not be written to its target.
+
+    The system's folder for temporary files, the home folder and the current folder are tried in
+    this order.
+
+    Args:
+        data: the content of the file.
+        name: the path at which it could not be written. Its last part is used again.
+
+    Returns:
+        The path of the stored file, or None if no folder can take it.
+    """
+    for find_folder in (tempfile.gettempdir, Path.home, Path.cwd):
+        with suppress(OSError, RuntimeError):  # a missing home folder is a RuntimeError
+            parent = tempfile.mkdtemp(prefix="stylize-", dir=find_folder())
+            path = Path(parent) / os.path.basename(name)
+            with suppress(OutputError):
+                write(path, data)
+                return str(path)
+            path.parent.rmdir()
+    return None
+
+
+# Locks
+
+
+class LockedError(Exception):
+    """Another run has locked the file."""
 
 
 @contextmanager
-def held(path: str | os.PathLike[str], wait: Callable[[], bool] | None = None) -> Iterator[None]:
-    """Keep other runs from a file, and clear away what a killed one left of it.
+def lock(path: str | os.PathLike[str], wait: Callable[[], bool] | None = None) -> Iterator[None]:
+    """Lock a file against other runs, and remove the temporary files that a killed run left for it.
 
-    The lock is the operating system's, on a file of its own beside the target: it ends with the
-    process, however that ends, and a lock file that was left behind locks nothing.
+    The lock is the operating system's, on a separate file beside the target. It ends with the
+    process, however the process ends, and a lock file that was left behind locks nothing.
 
     Args:
-        path: the file that is to be written.
-        wait: asked twice a second whether to go on waiting for another run; None not to wait.
+        path: the file to be written. A symbolic link is followed.
+        wait: called twice a second while another run has the lock; returns whether to go on
+            waiting. None means not to wait.
 
     Raises:
-        BusyError: another run is at it.
-        OutputError: no lock file can be made there.
+        LockedError: another run has locked the file.
+        OutputError: no lock file can be created there.
     """
     target = Path(os.path.realpath(path))
-    # For all who can write in that folder: else another's would be in the way for good.
-    name = target.parent / f"{mark(target.name)}.lock"
-    lock: filelock.BaseFileLock = filelock.FileLock(name, mode=0o666)
-    with told(path):
-        while not lock.is_locked:
+    lock_path = target.parent / f"{temporary_prefix(target.name)}.lock"
+    # Every user may open the lock file. Otherwise one that another user's run left behind would
+    # block the target for good.
+    file_lock: filelock.BaseFileLock = filelock.FileLock(lock_path, mode=0o666)
+    with output_errors(path):
+        while not file_lock.is_locked:
             try:
-                lock.acquire(timeout=0 if wait is None else 0.5)
+                file_lock.acquire(timeout=0 if wait is None else 0.5)
             except filelock.Timeout:
                 if wait is None or not wait():
-                    raise BusyError("another run is at it") from None
+                    raise LockedError("another run is writing this file") from None
     try:
-        with told(path):
-            sweep(target)
+        with output_errors(path):
+            remove_stale_parts(target)
         yield
     finally:
-        # While it is held: who waits for it sees that it has no name any more, and makes another.
-        # Not so where the file system has no locks, and filelock goes by whether the file is there.
-        if not isinstance(lock, filelock.SoftFileLock):
-            with contextlib.suppress(OSError):
-                os.unlink(lock.lock_file)
-        lock.release()
+        # The lock file is removed before the lock is released: a run that waits for it then finds
+        # that the file has lost its name, and creates another. This does not work on a file system
+        # without locks, where filelock falls back to a lock that is the existence of the file.
+        if not isinstance(file_lock, filelock.SoftFileLock):
+            with suppress(OSError):
+                os.unlink(file_lock.lock_file)
+        file_lock.release()
 
 
-def traces(folder: str | os.PathLike[str]) -> set[str]:
-    """The `mark` of each file in a folder at which a run is, or was when it was killed."""
-    with contextlib.suppress(OSError):
+def remove_stale_parts(path: str | os.PathLike[str]) -> None:
+    """Remove the temporary files that killed runs left while they wrote the file `path`."""
+    target = Path(os.path.realpath(path))
+    for temporary in target.parent.glob(f"{temporary_prefix(target.name)}-*.part"):
+        temporary.unlink(missing_ok=True)
+
+
+def pending_prefixes(folder: str | os.PathLike[str]) -> set[str]:
+    """Return the `temporary_prefix` of each file in a folder that a run is writing.
+
+    Files that a run was writing when it was killed count as well. The result is empty if the folder
+    cannot be read.
+    """
+    with suppress(OSError):
         names = os.listdir(folder)
-        return {name[: len(mark(""))] for name in names if name.startswith(MARK)}
+        length = len(temporary_prefix(""))  # the same for every name
+        return {name[:length] for name in names if name.startswith(_PREFIX)}
     return set()
 
 
-def stamp(path: str | os.PathLike[str]) -> tuple[object, ...]:
-    """Changes when the file does, as far as its time and size tell; empty if it is not there."""
-    try:
-        found = os.stat(path)
-        return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode
-    except (OSError, ValueError):
-        return ()
+# Digests
 
 
 def digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of an ordinary file, in hex, as in `Picture`; "" if it cannot be read."""
-    with contextlib.suppress(OSError):
+    """Return the SHA-256 of a regular file in hex, as in `Picture`; "" if it cannot be read.
+
+    The digest is cached, and computed again when the file's `stat_key` has changed.
+    """
+    with suppress(OSError):
         if os.path.isfile(path):  # a pipe can be read only once
-            return _digest(os.fspath(path), stamp(path))
+            return _cached_sha256(os.fspath(path), stat_key(path))
     return ""
 
 
 @functools.lru_cache(maxsize=10_000)
-def _digest(path: str, _stamp: object) -> str:
+def _cached_sha256(path: str, _stat_key: object) -> str:
     return sha256(path)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """Of any file, in hex.
+    """Return the SHA-256 of any file in hex.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with open(path, "rb") as file:
-        return sha256_of_rest(file)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_of_rest(file: IO[bytes]) -> str:
-    """Of what an open file holds from here on, in hex."""
-    found = hashlib.sha256()
-    while block := file.read(1 << 20):
-        found.update(block)
-    return found.hexdigest()
+def stat_key(path: str | os.PathLike[str]) -> tuple[object, ...]:
+    """Return the modification time, size, inode and mode of a file; empty if there is no file.
+
+    The key changes when the file changes, as far as these four values show it.
+    """
+    try:
+        status = os.stat(path)
+        return status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode
+    except (OSError, ValueError):
+        return ()

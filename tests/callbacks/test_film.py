@@ -26,7 +26,7 @@ from stylize.callbacks.film import (
     Timelapse,
 )
 from stylize.errors import OptionError, OutputError
-from stylize.images import encode as output
+from stylize.images import encode
 
 #: What codecs may change a flat colour by, of 255.
 NEAR = 6
@@ -354,7 +354,7 @@ def test_a_full_disk_leaves_what_was_there(path: Path, monkeypatch: pytest.Monke
     path.write_bytes(b"as it was")
     timelapse = Timelapse(path)
     Run(5).show(timelapse)
-    monkeypatch.setattr(output.os, "fsync", full)
+    monkeypatch.setattr(encode.os, "fsync", full)
     with pytest.raises(OutputError, match=r"film\.\w+: cannot be written \(No space left"):
         timelapse.close()
     monkeypatch.undo()
@@ -415,7 +415,7 @@ def _denied(*_: object, **__: object) -> None:
 
 
 def _save(pixels: NDArray[Any], path: Path) -> None:
-    output.to_image(pixels).save(path)
+    encode.to_image(pixels).save(path)
 
 
 def test_snapshots(tmp_path: Path) -> None:

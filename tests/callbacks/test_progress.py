@@ -8,7 +8,7 @@ import pytest
 from stylize.callbacks import progress
 from stylize.callbacks.progress import Forecast, Seen
 from stylize.transfer.losses import Losses
-from stylize.transfer.scales import plan
+from stylize.transfer.scales import plan_scales
 from stylize.transfer.stylizer import Step
 
 
@@ -16,7 +16,7 @@ def watch(
     monkeypatch: pytest.MonkeyPatch, seconds: float, iterations: int = 60, first: float = 0.0
 ) -> None:
     """A run of so many seconds, evaluations taking as long as their pixels are many."""
-    scales = tuple(plan((512, 384), iterations, "normal", "auto", 16))
+    scales = tuple(plan_scales((512, 384), iterations, "normal", "auto", 16))
     pace = seconds / sum(scale.work for scale in scales)
     clock = SimpleNamespace(now=first)
     monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: clock.now))

@@ -58,7 +58,9 @@ def test_a_run_that_goes_on_goes_on_here(small: Any, interrupted: Any) -> None:
 def step(iteration: int, total: float = 1.0) -> Any:
     losses = Losses(0.25, 0.5, 0.0, 0.25, total)
     scale = SimpleNamespace(width=4, height=3)
-    return SimpleNamespace(iteration=iteration, scale=scale, losses=losses, tried=losses, step=0.5)
+    return SimpleNamespace(
+        iteration=iteration, scale=scale, losses=losses, tried=losses, step_length=0.5
+    )
 
 
 def test_an_older_file_is_replaced(tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ def test_a_fault_costs_the_trace_alone(small: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Trace, "_open", full)
     result = small("--trace", "run.jsonl", "-n", "3", "--timelapse", "film.gif")
     assert result.exit_code == 4
-    assert result.stderr.count("the picture goes on without") == 1
+    assert result.stderr.count("the run continues without it") == 1
     assert "No space left on device); the picture itself is done" in result.stderr
     assert os.path.isfile("out.png")
     assert os.path.isfile("film.gif")

@@ -1,5 +1,6 @@
-"""What goes wrong, with which exit code and message; and what is odd but goes well."""
+"""Bad input, with its exit code and message; and unusual input that is painted all the same."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -10,52 +11,67 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from stylize import Stylizer
 from stylize.cli.main import command
-from stylize.images import picture as images
-from stylize.network import weights
+from stylize.cli.single import Resources
+from stylize.images.picture import load_picture
+
+
+@pytest.fixture(scope="module")
+def picture_files(photo: str, painting: str) -> dict[str, bytes]:
+    """Good and bad picture files by name, which are encoded once for all tests."""
+    good = load_picture(photo).image.resize((60, 40))
+    images = {
+        "photo.jpg": good,
+        "painting.png": load_picture(painting).image.resize((50, 40)),
+        "dot.png": good.resize((1, 1)),
+        "thin.png": good.resize((400, 17)),
+        "bomb.png": Image.new("1", (14000, 14000)),
+    }
+    data = {}
+    for name, image in images.items():
+        file = io.BytesIO()
+        image.save(file, "JPEG" if name.endswith("jpg") else "PNG")
+        data[name] = file.getvalue()
+    return {**data, "cut.jpg": data["photo.jpg"][: len(data["photo.jpg"]) // 2], "empty.png": b""}
 
 
 @pytest.fixture
-def folder(tmp_path: Path, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with good, bad and odd pictures, which is the working directory."""
+def folder(
+    tmp_path: Path, picture_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The working directory, with good, bad and unusual pictures."""
     monkeypatch.chdir(tmp_path)
-    good = images.load(photo).image.resize((60, 40))
-    good.save("photo.jpg")
-    images.load(painting).image.resize((50, 40)).save("painting.png")
-    whole = Path("photo.jpg").read_bytes()
-    Path("cut.jpg").write_bytes(whole[: len(whole) // 2])
+    for name, data in picture_files.items():
+        Path(name).write_bytes(data)
     Path("text.jpg").write_text("Dear diary")
-    Path("empty.png").touch()
+    Path("weights.pth").write_text("not weights")
     Path("folder").mkdir()
     Path("folder.png").mkdir()
-    good.resize((1, 1)).save("dot.png")
-    good.resize((400, 17)).save("thin.png")
-    Image.new("1", (14000, 14000)).save("bomb.png")
-    Path("weights.pth").write_text("no weights")
     if sys.platform != "win32":
         Path("link.png").symlink_to("photo.jpg")
         os.mkfifo("fifo.png")
     return tmp_path
 
 
-#: Arguments, exit code, and what the one line says. {p} is "photo.jpg painting.png -o out.png".
+#: Arguments, exit code, part of the message. {p} is "photo.jpg painting.png -o out.png".
 BAD: list[tuple[str, int, str]] = [
     ("", 2, "Missing argument 'CONTENT'"),
     ("photo.jpg", 2, "Missing argument 'STYLE...'"),
     ("photo.jpg painting.png", 2, "Missing option '-o' / '--output'"),
     ("{p} --sise 3", 2, "No such option"),
-    ("{p} --size 8", 2, "--size: '8' will not do"),
-    ("{p} --size huge", 2, "--size: 'huge' will not do"),
+    ("{p} --size 8", 2, "--size: '8' is not valid"),
+    ("{p} --size huge", 2, "--size: 'huge' is not valid"),
     ("{p} --pooling min", 2, "'min' is not one of"),
     ("{p} --preset papper", 2, "'papper' is not"),
-    ("{p} -n 0", 2, "--iterations: '0' will not do"),
+    ("{p} -n 0", 2, "--iterations: '0' is not valid"),
     ("{p} --content-weight nan", 2, "--content-weight: nan is out of range"),
     ("{p} --style-weight inf", 2, "--style-weight: inf is out of range"),
     ("{p} --style-weight -1", 2, "--style-weight: -1 is out of range"),
     ("{p} --content-weight 0 --style-weight 0", 2, "both 0"),
     ("{p} --style-layers relu7_1", 2, "--style-layers: no layer 'relu7_1' in VGG-19"),
     ("{p} --content-layers relu4_2:0", 2, "needs a number from 1e-9"),
-    ("{p} --device gpu", 2, "--device: 'gpu' will not do"),
+    ("{p} --device gpu", 2, "--device: 'gpu' is not valid"),
     ("{p} --blend 1,2,3", 2, "--blend: 3 shares for 1"),
     ("photo.jpg painting.png painting.png -o out.png", 2, "--blend equal"),
     ("photo.jpg painting.png -o photo.jpg", 2, "is an input too"),
@@ -82,12 +98,12 @@ BAD: list[tuple[str, int, str]] = [
     ("photo.jpg painting.png -o out.png --timelapse folder.png", 4, "unknown suffix"),
     ("photo.jpg painting.png -o out.webp -s 17000", 4, "webp holds 16383 pixels a side"),
     ("link.png painting.png -o link.png", 2, "is an input too"),
-    ("photo.jpg painting.png -o fifo.png", 4, "fifo.png: is no ordinary file"),
+    ("photo.jpg painting.png -o fifo.png", 4, "fifo.png: is not a regular file"),
     ("{long}.jpg painting.png -o out.png", 3, ".jpg: cannot be read (File name too long)"),
     ("photo.jpg painting.png -o {long}.png", 4, ".png: cannot be written (File name too long)"),
     ("{p} --init {long}", 3, "cannot be read (File name too long)"),
     ("{p} --weights {long}", 5, "no such weights file"),
-    ("{p} --device cuda:00", 2, "--device: 'cuda:00' will not do"),
+    ("{p} --device cuda:00", 2, "--device: 'cuda:00' is not valid"),
     ("{p} --weights none.pth", 5, "none.pth: no such weights file"),
     ("{p} --weights weights.pth", 5, "weights.pth: not a readable state dict"),
     ("{p} --device cuda:7", 6, "--device cuda:7: torch sees"),
@@ -95,9 +111,11 @@ BAD: list[tuple[str, int, str]] = [
 
 
 @pytest.mark.parametrize(("args", "code", "message"), BAD, ids=[row[0] for row in BAD])
-def test_bad_input(args: str, code: int, message: str, folder: Path) -> None:
+def test_bad_input_is_reported_before_anything_is_written(
+    args: str, code: int, message: str, folder: Path
+) -> None:
     if sys.platform == "win32" and any(word in args for word in ("link.png", "fifo", "long")):
-        pytest.skip("Windows has no FIFO, other limits of names, and links for the privileged")
+        pytest.skip("Windows has no FIFO, other limits of names, and needs a privilege for links")
     before = sorted(os.listdir(folder))
     typed = args.format(p="photo.jpg painting.png -o out.png", long="a" * 300).split()
     result = CliRunner().invoke(command, typed, input=b"nothing")
@@ -114,7 +132,7 @@ def _oriented(image: Image.Image) -> None:
     image.save("odd.jpg", exif=exif)
 
 
-#: How an odd photo is made, and the size that comes out of it at --size 48.
+#: How an unusual picture is made, and the size of the result at --size 48.
 ODD: dict[str, tuple[Callable[[Image.Image], Any], tuple[int, int]]] = {
     "rotated by EXIF": (_oriented, (32, 48)),
     "grey": (lambda i: i.convert("L").save("odd.png"), (48, 32)),
@@ -136,17 +154,19 @@ ODD: dict[str, tuple[Callable[[Image.Image], Any], tuple[int, int]]] = {
 }
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+@pytest.fixture(scope="module")
+def stylizer() -> Stylizer:
+    """One network for all tests, with the options of the command."""
+    return Stylizer()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not allow such names")
 @pytest.mark.parametrize("kind", ODD)
 @pytest.mark.parametrize("role", ["content", "style"])
-def test_odd_input(
-    kind: str,
-    role: str,
-    folder: Path,
-    oxford: weights.Weights,
-    monkeypatch: pytest.MonkeyPatch,
+def test_an_unusual_picture_is_painted(
+    kind: str, role: str, folder: Path, stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "load", lambda _: oxford)  # read once for all
+    monkeypatch.setattr(Resources, "stylizer", lambda *_: stylizer)
     make, size = ODD[kind]
     before = set(os.listdir(folder))
     with Image.open("photo.jpg") as good:
@@ -158,5 +178,5 @@ def test_odd_input(
     with Image.open("out.png") as image:
         assert image.size == (size if role == "content" else (48, 32))
         assert image.mode == "RGB"
-        # A picture, not one dead colour: even a white photo starts from noise.
+        # Not one colour: also the result for a white photo starts from noise.
         assert max(high - low for low, high in image.getextrema()) > 20  # type: ignore[misc,operator]

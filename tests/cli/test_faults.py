@@ -1,7 +1,7 @@
-"""What goes wrong in the midst of a run: memory, disk, power, numbers that are none.
+"""What goes wrong during a run: memory, disk, power, and losses that are not numbers.
 
-Signals, kills and checkpoints that will not do are in test_checkpoint.py. Together they show the
-README's table of faults, row by row.
+Signals, kills and unusable checkpoints are in transfer/test_checkpoint.py. Together these tests
+show the README's table of faults, row by row.
 """
 
 import itertools
@@ -15,16 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import files_in
 from PIL import Image
 
-from stylize import DeviceError, OptimizationError, Stylizer, stylize
-from stylize import files as writing
-from stylize.callbacks.autosave import Keeper
-from stylize.images import encode as output
+from stylize import DeviceError, OptimizationError, Stylizer, files, stylize
+from stylize.callbacks.autosave import Autosave
+from stylize.images import encode
 from stylize.network.vgg import Vgg19
 from stylize.settings import recipe
-from stylize.transfer import device
-from stylize.transfer import memory as room
+from stylize.transfer import device, memory
 from stylize.transfer.checkpoint import Checkpoint
 from stylize.transfer.job import Job
 from stylize.transfer.step import Step
@@ -34,39 +33,40 @@ Activations = dict[str, torch.Tensor]
 
 @pytest.fixture
 def at_evaluation(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Any], Callable[[], None]]:
-    """Has something happen at every evaluation of the network from one on, counted from 1.
+    """Calls a function at every evaluation of the network from the given one on, from 1.
 
-    Gives what takes it back.
+    The result undoes that.
     """
 
-    def arrange(first: int, happen: Callable[[Activations], object]) -> Callable[[], None]:
+    def arrange(first: int, function: Callable[[Activations], object]) -> Callable[[], None]:
         record, count = Vgg19.record, itertools.count(1)
 
-        def recorded(self: Vgg19, image: Any, layers: Any) -> Activations:
-            found = record(self, image, layers)
+        def record_and_call(self: Vgg19, image: Any, layers: Any) -> Activations:
+            activations = record(self, image, layers)
             if next(count) >= first:
-                happen(found)
-            return found
+                function(activations)
+            return activations
 
-        monkeypatch.setattr(Vgg19, "record", recorded)
+        monkeypatch.setattr(Vgg19, "record", record_and_call)
         return lambda: monkeypatch.setattr(Vgg19, "record", record)
 
     return arrange
 
 
 def raises(error: Exception) -> Callable[[Activations], None]:
-    def happen(_: Activations) -> None:
+    def function(_: Activations) -> None:
         raise error
 
-    return happen
+    return function
 
 
-def no_numbers(activations: Activations) -> None:
+def fill_with_nan(activations: Activations) -> None:
     for features in activations.values():
         features.fill_(torch.nan)
 
 
-def unbroken(small: Any) -> bytes:
+def uninterrupted(small: Any) -> bytes:
+    """The picture of a run that nothing happens to; it is deleted again."""
     assert small().exit_code == 0
     data = Path("out.png").read_bytes()
     Path("out.png").unlink()
@@ -86,41 +86,47 @@ def unbroken(small: Any) -> bytes:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_memory_that_runs_out(error: Exception, small: Any, at_evaluation: Any) -> None:
-    whole = unbroken(small)
-    take_back = at_evaluation(20, raises(error))
+def test_a_run_that_is_out_of_memory_can_be_resumed(
+    error: Exception, small: Any, at_evaluation: Any
+) -> None:
+    expected = uninterrupted(small)
+    undo = at_evaluation(20, raises(error))
     result = small()
     assert result.exit_code == 6
     assert result.stderr.count("\n") == 1
     assert "40 x 33 pixels; --size 28 takes half of it" in result.stderr
     assert "out.png.checkpoint holds the run so far" in result.stderr
     assert not Path("out.png").exists()
-    take_back()
-    assert "goes on after iteration" in small().stderr
-    assert Path("out.png").read_bytes() == whole
+    undo()
+    assert "resuming after iteration" in small().stderr
+    assert Path("out.png").read_bytes() == expected
 
 
 @pytest.mark.fault("too large for the memory")
-def test_memory_that_will_not_do(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Told before the work, with a size that does; `fit` takes it, and goes on in it."""
-    how = ("-n", "2", "--precision", "float32")
-    monkeypatch.setattr(device, "free", lambda *_: 1.2e7)
-    result = small(*how, "-s", "144")
+def test_a_picture_that_is_too_large_for_the_memory_is_refused_before_the_work(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names a size that fits, and so does a dry run."""
+    args = ("-n", "2", "--precision", "float32")
+    monkeypatch.setattr(device, "free_memory", lambda *_: 1.2e7)
+    result = small(*args, "-s", "144")
     assert result.exit_code == 6
     assert "144 x 120 pixels needs 0.0" in result.stderr
-    assert "0.01 are free; --size " in result.stderr
+    assert "0.01 GB are free; --size " in result.stderr
     side = int(result.stderr.split("--size ")[1].split()[0])
-    assert small(*how, "-s", str(side)).exit_code == 0
+    assert small(*args, "-s", str(side)).exit_code == 0
     with Image.open("out.png") as image:
         assert max(image.size) == side
-    planned = small(*how, "-s", "144", "--dry-run")
+    planned = small(*args, "-s", "144", "--dry-run")
     assert planned.exit_code == 6
     assert f"--size {side} fits" in planned.stdout
     assert f"--size {side} fits" in planned.stderr
 
 
-def test_fit(photo: str, painting: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The photo's own size, or the largest there is memory for; which the recipe then says."""
+def test_fit_takes_the_largest_size_that_fits(
+    photo: str, painting: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """At most the photo's size. The recipe records the size that was taken."""
     stylizer = Stylizer(size="fit", iterations=1, precision="float32")
     tall = Image.new("RGB", (100, 150), "teal")
     own = stylizer(tall, painting)
@@ -128,128 +134,155 @@ def test_fit(photo: str, painting: str, monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert own.options.size == "original"
     shallow = {"style_layers": "relu1_1", "content_layers": "relu1_1"}
     assert stylizer(tall.resize((10, 12)), painting, **shallow).pixels.shape == (12, 10, 3)
-    monkeypatch.setattr(device, "free", lambda *_: 2e7)
+    monkeypatch.setattr(device, "free_memory", lambda *_: 2e7)
     result = stylizer(tall, painting)
     side = result.pixels.shape[0]
     assert 64 <= side < 150
     assert result.options.size == side
     result.save(tmp_path / "a.png")
-    assert recipe.read(tmp_path / "a.png").options["size"] == side
+    assert recipe.read_recipe(tmp_path / "a.png").options["size"] == side
     with pytest.raises(DeviceError, match=f"--size {side} fits"):
         stylizer(tall, painting, size="original")
-    monkeypatch.setattr(device, "free", lambda *_: 1e6)
+    monkeypatch.setattr(device, "free_memory", lambda *_: 1e6)
     with pytest.raises(DeviceError, match="not even a small one"):
         stylizer(tall, painting)
 
 
-def test_fit_goes_on_in_the_size_that_it_had(
+def test_a_run_with_fit_resumes_in_the_size_that_it_had(
     small: Any, interrupted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Free memory is never quite the same: it decides the size only where nothing else does."""
     Image.open("photo.png").resize((144, 120)).save("photo.png")
-    how = ("-s", "fit", "-n", "8", "--precision", "float32")
-    monkeypatch.setattr(device, "free", lambda *_: 1.20e7)
-    assert small(*how).exit_code == 0
-    whole = Path("out.png").read_bytes()
+    args = ("-s", "fit", "-n", "8", "--precision", "float32")
+    monkeypatch.setattr(device, "free_memory", lambda *_: 1.20e7)
+    assert small(*args).exit_code == 0
+    expected = Path("out.png").read_bytes()
 
-    interrupted(6, *how)
-    monkeypatch.setattr(device, "free", lambda *_: 1.25e7)
-    result = small(*how)
-    assert "goes on after iteration" in result.stderr
-    assert Path("out.png").read_bytes() == whole
-    # What does not fit any more is begun afresh, smaller.
-    interrupted(6, *how)
-    monkeypatch.setattr(device, "free", lambda *_: 0.85e7)
-    assert "set aside" in small(*how).stderr
+    interrupted(6, *args)
+    monkeypatch.setattr(device, "free_memory", lambda *_: 1.25e7)
+    result = small(*args)
+    assert "resuming after iteration" in result.stderr
+    assert Path("out.png").read_bytes() == expected
+    # A size that no longer fits is replaced by a smaller one, and the run starts over.
+    interrupted(6, *args)
+    monkeypatch.setattr(device, "free_memory", lambda *_: 0.85e7)
+    assert "renamed it to out.png.checkpoint.unused, started over" in small(*args).stderr
     with Image.open("out.png") as image:
         assert max(image.size) < 72
-    assert "is up to date" in small(*how, "--existing", "update").stderr
-    monkeypatch.setattr(device, "free", lambda *_: 1.2e7)
+    assert "is up to date" in small(*args, "--existing", "update").stderr
+    monkeypatch.setattr(device, "free_memory", lambda *_: 1.2e7)
     assert small("-s", "70", "-n", "8", "--precision", "float32").exit_code == 0
-    assert "is up to date" not in small(*how, "--existing", "update").stderr, "no draft will do"
+    updated = small(*args, "--existing", "update")
+    assert "is up to date" not in updated.stderr, "a size that was given does not count as fitted"
 
 
 @pytest.mark.fault("disk full, or folder gone, for the picture")
-def test_a_picture_that_cannot_be_written_is_kept_elsewhere(
+def test_a_picture_that_cannot_be_written_is_saved_elsewhere(
     small: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    whole = unbroken(small)
+    expected = uninterrupted(small)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     monkeypatch.setattr(tempfile, "tempdir", None)
     Path("temporary").mkdir()
     Path("gone").mkdir()
 
-    def gone(keeper: Keeper, step: Step) -> None:
+    def delete_folder(autosave: Autosave, step: Step) -> None:
         if step.iteration == 25:
             shutil.rmtree("gone")
 
-    monkeypatch.setattr(Keeper, "__call__", gone)
+    monkeypatch.setattr(Autosave, "__call__", delete_folder)
     result = small("-o", "gone/out.png")
     assert result.exit_code == 4
     assert result.stderr.count("\n") == 1
-    place = Path(result.stderr.rstrip().split("the picture is kept as ")[1])
+    place = Path(result.stderr.rstrip().split("the picture is saved as ")[1])
     assert place.name == "out.png"
     assert place.is_relative_to(tmp_path / "temporary")
-    assert place.read_bytes() == whole
+    assert place.read_bytes() == expected
 
 
-def full(path: Any) -> Any:
+def disk_full(path: Any) -> Any:
     raise OSError(28, "No space left on device")
 
 
-def test_where_there_is_room_nowhere(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "_replaced", full)
-    homes = [Path("home").absolute(), Path("here").absolute()]
-    for home in homes:
-        home.mkdir()
-    monkeypatch.setattr(Path, "home", lambda: homes[0])
-    monkeypatch.setattr(Path, "cwd", lambda: homes[1])
+def test_a_picture_that_fits_nowhere_is_reported_and_leaves_no_folders(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_open_atomic", disk_full)
+    folders = [Path("home").absolute(), Path("current").absolute()]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.setattr(Path, "home", lambda: folders[0])
+    monkeypatch.setattr(Path, "cwd", lambda: folders[1])
     result = small()
     assert result.exit_code == 4
-    assert "out.png: cannot be written (No space left on device); nor is there" in result.stderr
-    assert not any(os.listdir(home) for home in homes)
+    reason = "cannot be written (No space left on device); and it could not be saved elsewhere"
+    assert reason in result.stderr
+    assert not any(os.listdir(folder) for folder in folders)
 
 
-def test_the_next_place_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def no_place() -> str:
+def test_without_a_temporary_folder_the_home_folder_is_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_folder() -> str:
         raise FileNotFoundError("no usable temporary directory")
 
-    monkeypatch.setattr(tempfile, "gettempdir", no_place)
+    monkeypatch.setattr(tempfile, "gettempdir", no_folder)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    place = writing.rescue(b"picture", "folder/out.jpg")
+    place = files.save_elsewhere(b"picture", "folder/out.jpg")
     assert place is not None
     assert Path(place).parent.parent == tmp_path
     assert Path(place).name == "out.jpg"
     assert Path(place).read_bytes() == b"picture"
 
 
-@pytest.mark.fault("power loss")
-def test_a_file_has_its_name_only_when_it_is_on_the_disk(
+def test_a_picture_is_saved_elsewhere_although_the_current_folder_was_deleted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Its bytes first, then the name, then the folder with the name in it."""
-    done: list[str] = []
-    sync, move = os.fsync, os.replace
+    def deleted() -> Path:
+        raise FileNotFoundError
 
-    def fsync(number: int) -> None:
+    monkeypatch.setattr(Path, "cwd", deleted)
+    monkeypatch.setattr(Path, "home", deleted)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = files.save_elsewhere(b"picture", "out.jpg")
+    assert place is not None
+    assert Path(place).read_bytes() == b"picture"
+
+
+@pytest.mark.fault("power loss")
+def test_a_file_gets_its_name_only_when_it_is_on_the_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """First its bytes are on the disk, then it gets its name, then the folder is on the disk."""
+    calls: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def record_fsync(number: int) -> None:
         kind = "folder" if os.path.isdir(f"/proc/self/fd/{number}") else "file"
-        done.append(f"{kind} synced, {'there' if (tmp_path / 'a').exists() else 'not there'}")
+        name = "with" if (tmp_path / "a").exists() else "without"
+        calls.append(f"fsync of the {kind} {name} the name")
         sync(number)
 
-    def replace(*args: Any) -> None:
-        done.append("named")
-        move(*args)
+    def record_replace(*args: Any) -> None:
+        calls.append("replace")
+        replace(*args)
 
-    monkeypatch.setattr(writing.os, "fsync", fsync)
-    monkeypatch.setattr(writing.os, "replace", replace)
-    writing.write(tmp_path / "a", b"data")
+    monkeypatch.setattr(files.os, "fsync", record_fsync)
+    monkeypatch.setattr(files.os, "replace", record_replace)
+    files.write(tmp_path / "a", b"data")
     if os.path.isdir("/proc/self/fd"):
-        assert done == ["file synced, not there", "named", "folder synced, there"]
+        assert calls == [
+            "fsync of the file without the name",
+            "replace",
+            "fsync of the folder with the name",
+        ]
 
 
 @pytest.mark.fault("a loss that is no number")
-def test_the_picture_before_it_is_kept(small: Any, at_evaluation: Any) -> None:
-    at_evaluation(20, no_numbers)
+def test_the_picture_before_a_loss_that_is_not_a_number_is_written(
+    small: Any, at_evaluation: Any
+) -> None:
+    at_evaluation(20, fill_with_nan)
     result = small(
         "--checkpoint-every", "0.1", "--style-layers", "relu1_1", "--content-weight", "0"
     )
@@ -257,66 +290,81 @@ def test_the_picture_before_it_is_kept(small: Any, at_evaluation: Any) -> None:
     assert result.stderr.count("\n") == 1
     assert "out.png: ended before iteration" in result.stderr
     assert "is not a finite number" in result.stderr
-    assert "it holds the picture before that" in result.stderr
-    assert not recipe.read("out.png").complete
-    assert sorted(path.name for path in Path().iterdir()) == [
-        "out.png",
-        "painting.png",
-        "photo.png",
-    ]
+    assert "the file holds the picture before that" in result.stderr
+    assert not recipe.read_recipe("out.png").complete
+    assert files_in(".") == ["out.png", "painting.png", "photo.png"], "no checkpoint is left"
 
 
-def test_no_picture_before_it(small: Any, at_evaluation: Any) -> None:
-    at_evaluation(1, no_numbers)
+def test_a_first_loss_that_is_not_a_number_leaves_no_picture(
+    small: Any, at_evaluation: Any
+) -> None:
+    at_evaluation(1, fill_with_nan)
     result = small()
     assert result.exit_code == 7
     assert result.stderr.count("\n") == 1
     assert not Path("out.png").exists()
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-def test_at_the_next_size(optimizer: str, photo: str, painting: str, at_evaluation: Any) -> None:
-    """What was painted before is enlarged; at the first evaluation there, and at once."""
-    how: dict[str, Any] = {"size": 48, "scales": 2, "iterations": 20, "optimizer": optimizer}
-    coarse = stylize(photo, painting, **how)
-    asked: list[str] = []
+def test_a_first_loss_that_is_not_a_number_is_an_error_in_python(
+    photo: str, painting: str, at_evaluation: Any
+) -> None:
+    at_evaluation(1, fill_with_nan)
+    with pytest.raises(OptimizationError, match="not a finite number"):
+        stylize(photo, painting, size=32)
 
-    def infinite(activations: Activations) -> None:
-        asked.append("once")
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_loss_that_is_not_a_number_at_the_second_scale_gives_the_first_scale_enlarged(
+    optimizer: str, photo: str, painting: str, at_evaluation: Any
+) -> None:
+    """The run ends at the first evaluation of that scale; no other one is tried."""
+    options: dict[str, Any] = {"size": 48, "scales": 2, "iterations": 20, "optimizer": optimizer}
+    unharmed = stylize(photo, painting, **options)
+    evaluations: list[str] = []
+
+    def fill_with_infinity(activations: Activations) -> None:
+        evaluations.append("one")
         activations["relu1_1"].fill_(torch.inf)
 
-    at_evaluation(12, infinite)
-    result = stylize(photo, painting, **how)
+    at_evaluation(12, fill_with_infinity)
+    result = stylize(photo, painting, **options)
     assert "ended before iteration 12 of 20: the loss is not a finite number" in result.fault
     assert not result.complete
     assert len(result.losses) == 11
-    assert asked == ["once"]
-    assert result.pixels.shape == coarse.pixels.shape
+    assert evaluations == ["one"]
+    assert result.pixels.shape == unharmed.pixels.shape
     assert np.isfinite(result.pixels).all()
 
 
 @pytest.mark.parametrize(
     "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")], ids=str
 )
-def test_memory_that_runs_out_beside_the_run(
+def test_too_little_memory_for_a_checkpoint_or_for_encoding(
     error: Exception, small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For a checkpoint: told, and painted on. To encode the picture: a checkpoint is kept."""
-    whole = unbroken(small)
+    """Without memory for a checkpoint the run goes on. If encoding fails, a checkpoint is saved.
+
+    If there is too little memory to load that checkpoint, it stays for the next run.
+    """
+    expected = uninterrupted(small)
 
     def fail(*_: Any) -> Any:
         raise error
 
+    def save_always(autosave: Autosave, step: Step) -> None:
+        autosave.latest = step
+        autosave.save()
+
     with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "__call__", Keeper.save)
+        patch.setattr(Autosave, "__call__", save_always)
         patch.setattr(Checkpoint, "save", fail)
         result = small()
         assert result.exit_code == 0
-        assert result.stderr.count("the run goes on without a checkpoint") == 1
-        assert Path("out.png").read_bytes() == whole
+        assert result.stderr.count("the run continues without a checkpoint") == 1
+        assert Path("out.png").read_bytes() == expected
     Path("out.png").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(output, "encode", fail)
+        patch.setattr(encode, "encode", fail)
         result = small()
         assert result.exit_code == 6
         assert "to encode the picture; out.png.checkpoint holds the run so far" in result.stderr
@@ -327,75 +375,61 @@ def test_memory_that_runs_out_beside_the_run(
         )
         result = small()
         assert result.exit_code == 6
-        assert "out.png.checkpoint: not enough memory to go on from it" in result.stderr
-    assert "goes on after iteration" in small().stderr
-    assert Path("out.png").read_bytes() == whole
+        assert "out.png.checkpoint: not enough memory to resume from it" in result.stderr
+    assert "resuming after iteration" in small().stderr
+    assert Path("out.png").read_bytes() == expected
 
 
-def test_a_run_that_goes_on_is_not_measured_anew(
+def test_free_memory_is_compared_once_when_a_run_resumes(
     small: Any, interrupted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some of what it needs is in memory already, by then."""
-    fitted, asked = Stylizer.fitted, []
+    """After the checkpoint was loaded, some of what the run needs is no longer free."""
+    fit = Stylizer.fit_to_memory
+    jobs: list[Job] = []
 
-    def counted(self: Stylizer, job: Job, share: float | None = None) -> Job:
-        asked.append(job)
-        return fitted(self, job, share)
+    def record_and_fit(self: Stylizer, job: Job) -> Job:
+        jobs.append(job)
+        return fit(self, job)
 
     interrupted(20)
-    monkeypatch.setattr(Stylizer, "fitted", counted)
-    assert "goes on" in small().stderr
-    assert len(asked) == 1
+    monkeypatch.setattr(Stylizer, "fit_to_memory", record_and_fit)
+    assert "resuming" in small().stderr
+    assert len(jobs) == 1
 
 
-def test_where_the_current_folder_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def gone() -> Path:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(Path, "cwd", gone)
-    monkeypatch.setattr(Path, "home", gone)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    place = writing.rescue(b"picture", "out.jpg")
-    assert place is not None
-    assert Path(place).read_bytes() == b"picture"
-
-
-def test_an_error_that_is_no_want_of_memory_stays_itself() -> None:
-    with pytest.raises(RuntimeError, match="shapes"), device.memory_told("it ran out"):
+def test_only_errors_for_want_of_memory_become_a_device_error() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), device.memory_errors("out of memory"):
         raise RuntimeError("shapes do not match")
-    with pytest.raises(DeviceError, match="it ran out"), device.memory_told("it ran out"):
+    with pytest.raises(DeviceError, match="out of memory"), device.memory_errors("out of memory"):
         raise MemoryError
 
 
-def test_what_is_free_is_without_the_network_that_is_to_come(
+def test_memory_for_networks_that_are_not_loaded_yet_is_not_free(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(room, "free", lambda: 10e9)
+    monkeypatch.setattr(memory, "free", lambda: 10e9)
     cpu = torch.device("cpu")
-    monkeypatch.setattr(room, "held", lambda: 2e9)
-    assert device.free(cpu) == 10e9
-    monkeypatch.setattr(room, "held", lambda: 0.5e9)
-    assert device.free(cpu) == pytest.approx(10e9 - 0.36e9)
-    assert device.free(cpu, 4) == pytest.approx(10e9 - 4 * 0.86e9 + 0.5e9)
+    monkeypatch.setattr(memory, "resident", lambda: 2e9)
+    assert device.free_memory(cpu) == 10e9
+    monkeypatch.setattr(memory, "resident", lambda: 0.5e9)
+    assert device.free_memory(cpu) == pytest.approx(10e9 - 0.36e9)
+    assert device.free_memory(cpu, 4) == pytest.approx(10e9 - 4 * 0.86e9 + 0.5e9)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (3, 80))
-    assert device.free(torch.device("cuda")) == 3
+    assert device.free_memory(torch.device("cuda")) == 3
 
 
-def test_a_share_is_kept_to(photo: str, painting: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of several workers, each has its part of what was free before any had begun."""
-    monkeypatch.setattr(device, "free", lambda *_: 1e9)
+def test_a_worker_uses_only_its_part_of_the_memory(
+    photo: str, painting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CUDA device it uses what is free there."""
+    monkeypatch.setattr(memory, "_share", memory._share)  # is restored after the test
+    monkeypatch.setattr(memory, "free", lambda: 10 * (memory.BASE_BYTES + 1e8))
     stylizer = Stylizer(size=512, precision="float32")
     job = Job.prepare(stylizer.options, photo, [painting])
-    assert stylizer.fitted(job) is job
-    with pytest.raises(DeviceError, match=r"and 0\.10 are free"):
-        stylizer.fitted(job, 1e8)
+    assert stylizer.fit_to_memory(job) is job
+    memory.share_among(10)
+    with pytest.raises(DeviceError, match=r"and 0\.10 GB are free"):
+        stylizer.fit_to_memory(job)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1e9, 8e9))
     stylizer.device = torch.device("cuda")
-    assert stylizer.fitted(job, 1e8) is job
-
-
-def test_not_a_number_raises_where_there_is_nothing_to_show(
-    photo: str, painting: str, at_evaluation: Any
-) -> None:
-    at_evaluation(1, no_numbers)
-    with pytest.raises(OptimizationError, match="not a finite number"):
-        stylize(photo, painting, size=32)
+    assert stylizer.fit_to_memory(job) is job

@@ -1,22 +1,23 @@
-"""Which pictures folders hold, and what the results are called: names alone, no picture is read."""
+"""Which pictures folders contain, and the tasks for them: names alone decide, nothing is opened."""
 
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stylize import OptionError, Options, OutputError, PictureError
-from stylize.cli import folders
-from stylize.cli.folders import Found, Input
+from stylize.cli.folders import Found, find_pictures, is_batch, list_tasks, pair_up
+from stylize.cli.naming import Input
+from stylize.cli.task import Arguments
 
-NO_LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
 
 
 def touch(*paths: str) -> None:
+    """Create empty files and their folders."""
     for path in paths:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).touch()
@@ -26,25 +27,38 @@ def found(*names: str) -> Found:
     return Found(tuple(Input(os.path.join("in", name), name) for name in names))
 
 
-def named(
+def results(
     contents: Found,
     styles: Found,
-    target: str = "out/",
-    pairing: str = "all",
-    recursive: bool = False,
-    **options: object,
+    output: str = "out/",
+    pair: str = "all",
+    format: str = "png",
+    **options: Any,
 ) -> list[str]:
-    pairs = folders.pairs(contents, styles, target, pairing, Options(**options), recursive)
-    return [pair.output for pair in pairs]
+    """The paths of the results for pictures that were found."""
+    arguments = Arguments("", (), output, Options(**options), pair=pair, format=format)
+    return [task.output for task in pair_up(contents, styles, arguments)]
+
+
+def results_of_command(
+    content: str, styles: list[str], output: str, recursive: bool = False
+) -> list[str]:
+    """The paths of the results for existing files and folders."""
+    arguments = Arguments(content, tuple(styles), output, Options(), recursive=recursive)
+    return [task.output for task in list_tasks(arguments)[0]]
+
+
+def names_in(found: Found) -> list[str]:
+    return [picture.name for picture in found.pictures]
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("content", "style", "target", "expected"),
+    ("content", "style", "output", "expected"),
     [
         ("a.jpg", "b.jpg", "c.png", False),
         ("a.jpg", "b.jpg", "-", False),
@@ -57,50 +71,54 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.jpg", "b.jpg", "{style}.png", True),
     ],
 )
-def test_when_there_are_several(content: str, style: str, target: str, expected: bool) -> None:
+def test_a_folder_or_a_pattern_makes_a_batch(
+    content: str, style: str, output: str, expected: bool
+) -> None:
     touch("in/x.jpg", "-/x.jpg")
-    assert folders.several(content, [style], target) == expected
+    assert is_batch(Arguments(content, (style,), output, Options())) == expected
 
 
-def test_what_is_a_picture() -> None:
-    """By its name; hidden files and all else are passed over."""
+def test_pictures_are_found_by_suffix_in_natural_order_and_hidden_files_are_ignored() -> None:
     touch("in/b10.JPG", "in/b9.tiff", "in/c.heic", "in/.hidden.jpg", "in/notes.txt", "in/jpg")
     touch("in/sub/d.png", "in/.hidden/e.png")
     Path("in/folder.png").mkdir()
     if sys.platform != "win32":
         os.mkfifo("in/pipe.png")
-    seen = folders.look(["in"], False, "out")
-    assert [picture.name for picture in seen.pictures] == ["b9.tiff", "b10.JPG", "c.heic"]
-    assert seen.pictures[0].path == os.path.join("in", "b9.tiff")
-    deep = folders.look(["in"], True, "out")
+    flat = find_pictures(["in"], False, "out")
+    assert names_in(flat) == ["b9.tiff", "b10.JPG", "c.heic"]
+    assert flat.pictures[0].path == os.path.join("in", "b9.tiff")
+    deep = find_pictures(["in"], True, "out")
     assert deep.pictures[-1] == Input(
         os.path.join("in", "sub", "d.png"), os.path.join("sub", "d.png")
     )
     assert len(deep.pictures) == 4
 
 
-@NO_LINKS
-def test_links(tmp_path: Path) -> None:
-    """To files they are followed, if need be into nothing; to folders they are not."""
+@LINKS
+def test_links_to_files_are_followed_and_links_to_folders_are_not(tmp_path: Path) -> None:
+    """A link to a file that does not exist is listed as well, and fails when it is painted."""
     touch("in/a.jpg", "other/b.jpg")
     for name, to in (("loop.jpg", "loop.jpg"), ("gone.jpg", "none"), ("b.jpg", "../other/b.jpg")):
         Path("in", name).symlink_to(to)
     Path("in/again").symlink_to(tmp_path / "in")
     Path("in/others").symlink_to(tmp_path / "other")
-    names = [picture.name for picture in folders.look(["in"], True, "out").pictures]
-    assert names == ["a.jpg", "b.jpg", "gone.jpg", "loop.jpg"]
-
-
-def test_the_output_is_not_looked_into() -> None:
-    touch("in/a.jpg", "in/out/a-b.png", "in/out/deep/c.png")
-    for target in ("in/out", "in/out/", "./in/../in/out", "in/out/{style}/{content}.png"):
-        seen = folders.look(["in"], True, folders.root(target))
-        assert [picture.name for picture in seen.pictures] == ["a.jpg"], target
-        assert named(seen, found("s.jpg"), target, recursive=True)
+    pictures = find_pictures(["in"], True, "out")
+    assert names_in(pictures) == ["a.jpg", "b.jpg", "gone.jpg", "loop.jpg"]
 
 
 @pytest.mark.parametrize(
-    ("target", "recursive"),
+    "output", ["in/out", "in/out/", "./in/../in/out", "in/out/{style}/{content}.png"]
+)
+def test_the_output_folder_is_not_searched(output: str) -> None:
+    touch("in/a.jpg", "in/out/a-b.png", "in/out/deep/c.png", "s.jpg")
+    arguments = Arguments("in", ("s.jpg",), output, Options(), recursive=True)
+    (task,), unreadable = list_tasks(arguments)
+    assert task.content == os.path.join("in", "a.jpg")
+    assert not unreadable
+
+
+@pytest.mark.parametrize(
+    ("output", "recursive"),
     [
         ("in", False),
         ("in/../in/", False),
@@ -110,70 +128,65 @@ def test_the_output_is_not_looked_into() -> None:
         ("{style}/new/{content}.png", True),
     ],
 )
-def test_results_that_would_be_read_the_next_time(target: str, recursive: bool) -> None:
+def test_results_that_the_next_run_would_take_for_inputs_are_refused(
+    output: str, recursive: bool
+) -> None:
     touch("in/a.jpg", "in/sub/b.jpg", "styles/in.jpg")
-    seen = folders.look(["in"], recursive, folders.root(target))
-    styles = folders.look(["styles"], recursive, folders.root(target))
-    with pytest.raises(OptionError, match="among them the next time"):
-        named(seen, styles, target, recursive=recursive)
+    with pytest.raises(OptionError, match="the next run would take the results for inputs"):
+        results_of_command("in", ["styles"], output, recursive)
 
 
-def test_results_beside_the_inputs() -> None:
-    """A file is no folder that is looked into; but it is not written over."""
+def test_results_may_lie_beside_files_that_were_named_but_not_replace_them() -> None:
     touch("in/a.jpg", "styles/a.png", "styles/b.png")
-    seen, styles = folders.look(["in/a.jpg"], False, "in"), folders.look(["styles"], False, "in")
-    assert len(named(seen, styles, "in")) == 2
-    with pytest.raises(OptionError, match=r"a\.jpg is an input too"):
-        named(seen, styles, "in/{style}.jpg")
+    assert len(results_of_command("in/a.jpg", ["styles"], "in")) == 2
+    with pytest.raises(OptionError, match=r"in/a\.jpg: is an input too"):
+        results_of_command("in/a.jpg", ["styles"], "in/{style}.jpg")
 
 
-def test_a_folder_without_pictures() -> None:
+def test_a_folder_without_pictures_is_refused() -> None:
     touch("in/sub/a.jpg", "in/notes.txt")
-    with pytest.raises(PictureError, match=r"in: no pictures in this folder, --recursive"):
-        folders.look(["in"], False, "out")
+    hint = "--recursive searches its subfolders"
+    with pytest.raises(PictureError, match=f"in: no pictures in this folder; {hint}"):
+        find_pictures(["in"], False, "out")
     with pytest.raises(PictureError, match=r"none: no such file or folder"):
-        folders.look(["none"], False, "out")
+        find_pictures(["none"], False, "out")
 
 
-def test_a_closed_folder(close: Callable[[str], None]) -> None:
-    """One inside is a failure of its own; one that was named is all there is."""
+def test_an_unreadable_subfolder_is_listed_and_an_unreadable_folder_is_an_error(
+    make_unreadable: Callable[[str], None],
+) -> None:
     touch("in/a.jpg", "in/closed/b.jpg")
-    close(os.path.join("in", "closed"))
-    seen = folders.look(["in"], True, "out")
-    assert seen.closed == ((os.path.join("in", "closed"), "Permission denied"),)
-    assert len(seen.pictures) == 1
+    closed = os.path.join("in", "closed")
+    make_unreadable(closed)
+    pictures = find_pictures(["in"], True, "out")
+    assert pictures.unreadable == ((closed, "Permission denied"),)
+    assert len(pictures.pictures) == 1
     with pytest.raises(PictureError, match=r"closed: cannot be read \(Permission denied\)"):
-        folders.look([os.path.join("in", "closed")], False, "out")
+        find_pictures([closed], False, "out")
 
 
-def test_every_photo_with_every_painting() -> None:
-    names = named(found("a.jpg", "b.jpg"), found("x.jpg", "y.jpg"), "out")
+def test_every_content_is_paired_with_every_style() -> None:
+    names = results(found("a.jpg", "b.jpg"), found("x.jpg", "y.jpg"), "out")
     assert names == [f"out/{pair}.png" for pair in ("a-x", "b-x", "a-y", "b-y")]
-    assert named(found("a.jpg"), found("x.jpg"), "out", format="webp") == ["out/a-x.webp"]
+    assert results(found("a.jpg"), found("x.jpg"), "out", format="webp") == ["out/a-x.webp"]
 
 
-def test_pairs_by_order() -> None:
-    photos, paintings = found("a.jpg", "b.jpg"), found("x.jpg", "y.jpg")
-    assert named(photos, paintings, pairing="zip") == ["out/a-x.png", "out/b-y.png"]
-    assert named(photos, paintings, "{style}.png", pairing="zip") == ["x.png", "y.png"]
+def test_zip_pairs_the_first_with_the_first() -> None:
+    contents, styles = found("a.jpg", "b.jpg"), found("x.jpg", "y.jpg")
+    assert results(contents, styles, pair="zip") == ["out/a-x.png", "out/b-y.png"]
+    assert results(contents, styles, "{style}.png", pair="zip") == ["x.png", "y.png"]
     with pytest.raises(OptionError, match="2 photos and 1 paintings do not make pairs"):
-        named(photos, found("x.jpg"), pairing="zip")
+        results(contents, found("x.jpg"), pair="zip")
 
 
-def test_a_pattern() -> None:
-    pattern = "out/{size}/{seed}/{style}/{content}{odd}.jpg"
-    assert named(found("{size}.jpg"), found("x.y.jpg"), pattern, size=64, seed=3) == [
-        "out/64/3/x.y/{size}{odd}.jpg"
-    ]
-    assert named(found("a.jpg"), found("x.jpg"), "{content}.jpg") == ["a.jpg"]
-    assert named(found("a.jpg"), found("x.jpg", "y.jpg"), "o/{content}.jpg", blend="equal") == [
-        "o/a.jpg"
-    ]
-    assert named(found("a.jpg"), found("x.jpg", "y.jpg"), "o/", blend="equal") == ["o/a-x+y.png"]
+def test_the_styles_of_a_blend_make_one_picture() -> None:
+    styles = found("x.jpg", "y.jpg")
+    assert results(found("a.jpg"), styles, "o/{content}.jpg", blend="equal") == ["o/a.jpg"]
+    assert results(found("a.jpg"), styles, "o/", blend="equal") == ["o/a-x+y.png"]
 
 
 @pytest.mark.parametrize(
-    ("target", "message"),
+    ("output", "message"),
     [
         ("{style}.png", r"2 results of one name; put \{content\} in it"),
         ("{content}.png", r"2 results of one name; put \{style\} in it"),
@@ -183,68 +196,30 @@ def test_a_pattern() -> None:
         ("{content}{style}.gif", "unknown suffix '.gif'"),
     ],
 )
-def test_patterns_that_will_not_do(target: str, message: str) -> None:
+def test_an_output_that_cannot_name_every_result_is_refused(output: str, message: str) -> None:
     with pytest.raises((OptionError, OutputError), match=message):
-        named(found("a.jpg", "b.jpg"), found("x.jpg", "y.jpg"), target)
+        results(found("a.jpg", "b.jpg"), found("x.jpg", "y.jpg"), output)
 
 
-def test_relative_paths_are_kept() -> None:
+def test_results_get_the_subfolders_of_their_contents() -> None:
     sub = os.path.join("sub", "a.jpg")
-    assert named(found("a.jpg", sub), found(os.path.join("old", "x.jpg")), "out") == [
+    assert results(found("a.jpg", sub), found(os.path.join("old", "x.jpg")), "out") == [
         "out/a-old-x.png",
         "out/sub/a-old-x.png",
     ]
 
 
-def test_two_inputs_of_one_name() -> None:
-    """Their full names tell which is which; where they do not, digits that stay the same do."""
-    photos = found("a.jpg", "a.png", "b.jpg")
-    assert named(photos, found("x.jpg")) == [
-        *("out/a.jpg-x.jpg.png", "out/a.png-x.jpg.png", "out/b-x.png")
-    ]
-    names = named(found("a-b.jpg", "a.jpg"), found("c.jpg", "b-c.jpg"))
-    assert len(set(names)) == 4
+def test_inputs_of_one_name_give_results_of_different_names() -> None:
+    names = results(found("a.jpg", "a.png", "b.jpg"), found("x.jpg"))
+    assert names == ["out/a.jpg-x.jpg.png", "out/a.png-x.jpg.png", "out/b-x.png"]
     twins = Found((Input("one/a.jpg", "a.jpg"), Input("two/a.jpg", "a.jpg")))
-    first, second = named(twins, found("x.jpg"))
-    assert first != second
-    assert named(twins, found("x.jpg")) == [first, second]
-    assert named(Found(twins.pictures[::-1]), found("x.jpg")) == [second, first]
-    one, other = named(found("x.jpg", "y.jpg"), twins, "{style}.png", pairing="zip")
+    assert len(set(results(twins, found("x.jpg")))) == 2
+    one, other = results(found("x.jpg", "y.jpg"), twins, "{style}.png", pair="zip")
     assert one != other
 
 
-NAMES = st.text(st.sampled_from("aAäÄ.-+{}1 \n"), min_size=1, max_size=4).filter(
-    lambda name: name.strip(".") == name
-)
-
-
-PICTURES = st.lists(st.tuples(NAMES, st.sampled_from((".jpg", ".png"))), min_size=1, unique=True)
-
-
-@given(
-    PICTURES,
-    PICTURES,
-    st.sampled_from(("out/", "out/{content}+{style}.png", "out/{style}{content}.tif")),
-    st.booleans(),
-)
-def test_no_two_results_have_one_name(
-    photos: list[tuple[str, str]], paintings: list[tuple[str, str]], target: str, twins: bool
-) -> None:
-    """Not even where a file system takes a for A, or paintings come from two folders."""
-    styles = found(*map("".join, paintings))
-    if twins:
-        others = (Input(os.path.join("other", style.name), style.name) for style in styles.pictures)
-        styles = Found((*styles.pictures, *others))
-    contents = found(*map("".join, photos))
-    names = named(contents, styles, target)
-    assert len({name.casefold() for name in names}) == len(photos) * len(styles.pictures)
-    assert all(os.path.dirname(name) == "out" for name in names)
-    one = named(Found(contents.pictures[:1]), styles, "out/{style}.png")
-    assert len({name.casefold() for name in one}) == len(styles.pictures)
-
-
-def test_typed_twice_is_painted_once() -> None:
+def test_a_pair_that_is_named_twice_is_painted_once() -> None:
     touch("in/a.jpg", "styles/x.jpg")
-    seen = folders.look(["in", "in/a.jpg", "./in/a.jpg"], False, "out")
-    styles = folders.look(["styles/x.jpg", "styles"], False, "out")
-    assert named(seen, styles) == ["out/a-x.png"]
+    contents = find_pictures(["in", "in/a.jpg", "./in/a.jpg"], False, "out")
+    styles = find_pictures(["styles/x.jpg", "styles"], False, "out")
+    assert results(contents, styles) == ["out/a-x.png"]

@@ -1,4 +1,4 @@
-"""The installed command as a process of its own: signals, pipes, exit codes, with the network."""
+"""The installed command in a process, with the network: signals, pipes and exit codes."""
 
 import io
 import os
@@ -13,80 +13,84 @@ from PIL import Image
 COMMAND = [sys.executable, "-m", "stylize"]
 
 
-def test_pipes(photo: str, painting: str) -> None:
-    """stdout is clean to the byte, also with -v, and stdin is read."""
-    ran = subprocess.run(
+def test_a_picture_is_read_from_a_pipe_and_written_to_a_pipe(photo: str, painting: str) -> None:
+    """Standard output has the picture and nothing else, also with -v."""
+    process = subprocess.run(
         [*COMMAND, "-", painting, "-o", "-", "-s", "48", "-n", "3", "-v"],
         input=Path(photo).read_bytes(),
         capture_output=True,
         check=True,
     )
-    with Image.open(io.BytesIO(ran.stdout)) as image:
+    with Image.open(io.BytesIO(process.stdout)) as image:
         assert image.size == (48, 32)
         image.load()
-    assert ran.stdout.startswith(b"\x89PNG\r\n"), "a PNG"
-    assert ran.stdout.endswith(b"IEND\xaeB`\x82"), "and nothing else"
-    assert b"48 x 32 pixels" in ran.stderr
+    assert process.stdout.startswith(b"\x89PNG\r\n")
+    assert process.stdout.endswith(b"IEND\xaeB`\x82")
+    assert b"48 x 32 pixels" in process.stderr
 
 
-def test_the_same_file_in_every_process(photo: str, painting: str, tmp_path: Path) -> None:
+def test_every_process_writes_the_same_bytes(photo: str, painting: str, tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         args = [photo, painting, "-o", str(tmp_path / name), "-s", "64", "-n", "20"]
         subprocess.run([*COMMAND, *args], check=True)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-#: The command, telling on stderr how far it is.
-TELLING = """
+#: The command, which also prints each iteration on stderr.
+REPORTING_COMMAND = """
 import sys
-from stylize import progress
+from stylize.callbacks import progress
 from stylize.cli.main import command
-seen = progress.Seen.of
-def told(step):
+call = progress.Bar.__call__
+def report(self, step):
     print("step", step.iteration, file=sys.stderr, flush=True)
-    return seen(step)
-progress.Seen.of = told
+    return call(self, step)
+progress.Bar.__call__ = report
 command(sys.argv[1:])
 """
 
 
-def interrupted(presses: int, *args: str) -> tuple[int, bytes]:
-    """Run, press Ctrl-C some times in the midst of the work, and see how it ends."""
+def interrupt(presses: int, *args: str) -> tuple[int, bytes]:
+    """Run the command and press Ctrl-C once or twice; return its exit code and stderr."""
     with subprocess.Popen(
-        [sys.executable, "-c", TELLING, *args], stderr=subprocess.PIPE
+        [sys.executable, "-c", REPORTING_COMMAND, *args], stderr=subprocess.PIPE
     ) as process:
         assert process.stderr is not None
-        said = b""
+        messages = b""
         for line in process.stderr:
-            said += line
+            messages += line
             if line == b"step 3\n" or (b"stopping" in line and presses == 2):
                 process.send_signal(signal.SIGINT)
-        return process.wait(60), said
+        return process.wait(60), messages
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise on Windows")
-def test_ctrl_c_keeps_the_picture(photo: str, painting: str, tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C differently")
+def test_ctrl_c_saves_the_picture_so_far_and_a_checkpoint(
+    photo: str, painting: str, tmp_path: Path
+) -> None:
     out = tmp_path / "out.png"
-    code, said = interrupted(1, photo, painting, "-o", str(out), "-s", "96", "-n", "99999")
+    code, messages = interrupt(1, photo, painting, "-o", str(out), "-s", "96", "-n", "99999")
     assert code == 130
-    assert b"holds the picture so far" in said
+    assert b"holds the picture so far" in messages
     with Image.open(out) as image:
         assert image.size == (96, 64)
         image.load()
     assert sorted(os.listdir(tmp_path)) == ["out.png", "out.png.checkpoint"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise on Windows")
-def test_a_second_ctrl_c_leaves_at_once(photo: str, painting: str, tmp_path: Path) -> None:
-    # One evaluation takes long enough, and the second Ctrl-C falls into it.
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C differently")
+def test_a_second_ctrl_c_ends_the_process_at_once(
+    photo: str, painting: str, tmp_path: Path
+) -> None:
+    # An evaluation takes so long that the second Ctrl-C comes during it.
     big = ["-s", "500", "--scales", "1", "-n", "99999", "--style-layers", "relu1_1,relu2_1"]
-    code, said = interrupted(2, photo, painting, "-o", str(tmp_path / "out.png"), *big)
+    code, messages = interrupt(2, photo, painting, "-o", str(tmp_path / "out.png"), *big)
     assert code == -signal.SIGINT, "which a shell reports as 130"
-    assert b"Traceback" not in said
+    assert b"Traceback" not in messages
     assert not os.listdir(tmp_path)
 
 
-def test_a_reader_that_goes_away(photo: str, painting: str) -> None:
+def test_a_reader_that_closes_the_pipe_is_an_output_error(photo: str, painting: str) -> None:
     process = subprocess.Popen(
         [*COMMAND, photo, painting, "-o", "-", "-s", "64", "-n", "2"],
         stdout=subprocess.PIPE,
@@ -100,18 +104,18 @@ def test_a_reader_that_goes_away(photo: str, painting: str) -> None:
     assert err.count(b"\n") == 1
 
 
-def test_both_entries_are_the_same() -> None:
-    said = [
+def test_python_m_stylize_is_the_same_command() -> None:
+    helps = [
         subprocess.run(args, capture_output=True, check=True).stdout
         for args in ([*COMMAND, "--help"], [Path(sys.executable).with_name("stylize"), "--help"])
     ]
-    assert said[0] == said[1]
-    assert b"Usage: stylize [OPTIONS] CONTENT STYLE..." in said[0]
+    assert helps[0] == helps[1]
+    assert b"Usage: stylize [OPTIONS] CONTENT STYLE..." in helps[0]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell is asked for")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 @pytest.mark.parametrize(
-    ("line", "code", "said"),
+    ("line", "code", "message"),
     [
         ("{} in.jpg in.jpg -s 48 -n 1 -o out.png 2>&-", 0, ""),
         ("{} - in.jpg -o out.png <&-", 3, "standard input: is closed"),
@@ -121,14 +125,14 @@ def test_both_entries_are_the_same() -> None:
         ("{} none.jpg in.jpg -o out.png 2>/dev/full", 3, ""),
     ],
 )
-def test_odd_standard_streams(
-    line: str, code: int, said: str, photo: str, painting: str, tmp_path: Path
+def test_closed_and_redirected_standard_streams(
+    line: str, code: int, message: str, photo: str, painting: str, tmp_path: Path
 ) -> None:
     for name, source in (("in.jpg", photo), ("style.jpg", painting)):
         (tmp_path / name).write_bytes(Path(source).read_bytes())
     shell = line.format(f"'{sys.executable}' -m stylize")
-    ran = subprocess.run(shell, shell=True, cwd=tmp_path, capture_output=True, check=False)
-    assert ran.returncode == code, ran.stderr
-    assert said in ran.stderr.decode()
+    process = subprocess.run(shell, shell=True, cwd=tmp_path, capture_output=True, check=False)
+    assert process.returncode == code, process.stderr
+    assert message in process.stderr.decode()
     assert (tmp_path / "in.jpg").read_bytes() == Path(photo).read_bytes()
     assert (tmp_path / "out.png").exists() == (code == 0)

@@ -1,19 +1,24 @@
-"""What workers share: the processor, and the CUDA devices if there are several."""
-
-from typing import Any
+"""What is shared by workers and by pictures: threads, memory, CUDA devices, the network."""
 
 import pytest
 import torch
 from conftest import Painter
 
 from stylize import Options
-from stylize.cli.single import Studio
+from stylize.cli.single import Resources
+from stylize.transfer import memory
 
 pytestmark = pytest.mark.usefixtures("painter")
 
 
+@pytest.fixture(autouse=True)
+def _whole_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the test, this process has all of the memory again."""
+    monkeypatch.setattr(memory, "_share", memory._share)
+
+
 @pytest.mark.parametrize(
-    ("wanted", "devices", "expected"),
+    ("requested", "devices", "expected"),
     [
         ("auto", 2, ["cuda:0", "cuda:1", "cuda:0"]),
         ("cuda", 3, ["cuda:0", "cuda:1", "cuda:2"]),
@@ -23,19 +28,19 @@ pytestmark = pytest.mark.usefixtures("painter")
         ("cpu", 2, ["cpu"] * 3),
     ],
 )
-def test_one_worker_a_device(
-    wanted: str, devices: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
+def test_each_worker_has_its_own_cuda_device(
+    requested: str, devices: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: devices > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
-    options = Options(device=wanted)
-    made = [Studio(number, 3).painter(options).options.device for number in range(3)]
-    assert made == expected
-    assert Studio().painter(options).options.device == wanted, "alone, as asked for"
+    options = Options(device=requested)
+    used = [Resources(number, 3).stylizer(options).options.device for number in range(3)]
+    assert used == expected
+    assert Resources().stylizer(options).options.device == requested, "a single worker chooses"
 
 
-def test_threads_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_divide_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = 8
 
     def set_threads(number: int) -> None:
@@ -44,19 +49,27 @@ def test_threads_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(torch, "set_num_threads", set_threads)
-    Studio().painter(Options())
+    Resources().stylizer(Options())
     assert threads == 8
-    studio = Studio(1, 3)
+    resources = Resources(1, 3)
     for _ in range(2):
-        studio.painter(Options())
+        resources.stylizer(Options())
         assert threads == 2
-    Studio(0, 20).painter(Options())
+    Resources(0, 20).stylizer(Options())
     assert threads == 1
 
 
-def test_the_network_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    studio = Studio()
-    first: Any = studio.painter(Options(seed=1))
-    assert studio.painter(Options(seed=2)) is first
-    assert studio.painter(Options(pooling="max")) is not first
+def test_workers_divide_the_memory_that_was_free_before_they_loaded_a_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "free", lambda: 100e9)
+    Resources(0, 4)
+    assert memory.available() == 100e9 / 4 - memory.BASE_BYTES
+
+
+def test_the_network_stays_loaded_while_its_options_are_the_same() -> None:
+    resources = Resources()
+    first = resources.stylizer(Options(seed=1))
+    assert resources.stylizer(Options(seed=2)) is first
+    assert resources.stylizer(Options(pooling="max")) is not first
     assert len(Painter.calls) == 2

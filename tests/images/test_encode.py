@@ -1,4 +1,4 @@
-"""Pictures out: formats, and whole files or none."""
+"""Writing pictures: every format, refused outputs, and files that are complete or unchanged."""
 
 import os
 import stat
@@ -10,53 +10,76 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylize import Options, OutputError, PictureError
-from stylize import files as writing
-from stylize.images import encode as output
-from stylize.images import picture as images
+from stylize import OptionError, Options, OutputError, PictureError, files
+from stylize.images import encode
+from stylize.images.picture import load_picture
 from stylize.settings.options import FORMATS
 
 
 def pixels_of(path: str) -> "np.ndarray[Any, Any]":
-    return images.load(path).pixels / np.float32(255)
+    """Return a picture as floats in [0, 1]."""
+    return load_picture(path).pixels / np.float32(255)
+
+
+def test_every_format_has_an_encoder() -> None:
+    assert set(encode.ENCODERS) == set(FORMATS)
+
+
+def test_a_format_without_an_encoder_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FORMATS, "bmp", (".bmp",))
+    assert encode.format_of("a.bmp") == "bmp"
+    for use in (
+        lambda: encode.encode(np.zeros((2, 2, 3)), "bmp", Options()),
+        lambda: encode.check_format("bmp"),
+        lambda: encode.check_output("a.bmp"),
+    ):
+        with pytest.raises(NotImplementedError, match="bmp: no encoder"):
+            use()
+
+
+def test_sixteen_bits_are_refused_in_every_format_but_tiff() -> None:
+    pixels = np.zeros((2, 2, 3))
+    for format in set(FORMATS) - {"tiff"}:
+        with pytest.raises(OptionError, match=f"--depth 16: {format} is written in 8 bits"):
+            encode.encode(pixels, format, Options(depth=16))
 
 
 @pytest.mark.parametrize("suffix", [s for suffixes in FORMATS.values() for s in suffixes])
 def test_every_format_is_written_and_read(suffix: str, tmp_path: Path, photo: str) -> None:
     pixels = pixels_of(photo)
     path = tmp_path / f"a{suffix.upper()}"
-    output.check_output(path, (pixels.shape[1], pixels.shape[0]))
-    output.save(pixels, path, Options())
-    with Image.open(path) as again:
-        assert again.format is not None
-        assert again.format.lower() == output.format_of(path)
-        apart = np.abs(np.asarray(again.convert("RGB")) - 255 * pixels).mean()
-        assert apart < (1e-4 if suffix in (".png", ".tif", ".tiff") else 2.5)
-    assert os.listdir(tmp_path) == [path.name], "nothing else is left"
+    encode.check_output(path, (pixels.shape[1], pixels.shape[0]))
+    encode.save(pixels, path, Options())
+    with Image.open(path) as image:
+        assert image.format is not None
+        assert image.format.lower() == encode.format_of(path)
+        difference = np.abs(np.asarray(image.convert("RGB")) - 255 * pixels).mean()
+        assert difference < (1e-4 if suffix in (".png", ".tif", ".tiff") else 2.5)
+    assert os.listdir(tmp_path) == [path.name], "no other file is left behind"
 
 
-def test_jpeg_keeps_colour_at_full_resolution(tmp_path: Path) -> None:
+def test_a_jpeg_has_colour_at_full_resolution(tmp_path: Path) -> None:
     from PIL import JpegImagePlugin
 
-    output.save(np.full((32, 32, 3), [1.0, 0, 0]), tmp_path / "a.jpg", Options())
+    encode.save(np.full((32, 32, 3), [1.0, 0, 0]), tmp_path / "a.jpg", Options())
     with Image.open(tmp_path / "a.jpg") as image:
         assert JpegImagePlugin.get_sampling(image) == 0  # 4:4:4
 
 
-def test_quality(photo: str) -> None:
+def test_a_higher_quality_gives_a_larger_file(photo: str) -> None:
     pixels = pixels_of(photo)
     for format in ("jpeg", "webp", "avif"):
-        low, high = (output.encode(pixels, format, Options(jpeg_quality=q)) for q in (30, 95))
+        low, high = (encode.encode(pixels, format, Options(jpeg_quality=q)) for q in (30, 95))
         assert len(low) < len(high)
 
 
-def test_same_picture_same_bytes(photo: str) -> None:
+def test_the_same_picture_gives_the_same_bytes(photo: str) -> None:
     pixels = pixels_of(photo)
     for format in FORMATS:
-        assert output.encode(pixels, format, Options()) == output.encode(pixels, format, Options())
+        assert encode.encode(pixels, format, Options()) == encode.encode(pixels, format, Options())
 
 
-def test_unwritable_outputs(tmp_path: Path) -> None:
+def test_an_unwritable_output_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     for path, match in (
         (tmp_path / "a.gif", "unknown suffix '.gif'; use one of .png"),
@@ -66,36 +89,38 @@ def test_unwritable_outputs(tmp_path: Path) -> None:
         (tmp_path / ("a" * 300 + ".png"), "cannot be written"),
     ):
         with pytest.raises(OutputError, match=match):
-            output.check_output(path)
+            encode.check_output(path)
     assert os.listdir(tmp_path) == ["folder.png"]
 
 
 @pytest.mark.parametrize(("suffix", "side"), [(".webp", 16384), (".jpg", 65501)])
-def test_a_size_that_the_format_cannot_hold(suffix: str, side: int, tmp_path: Path) -> None:
+def test_a_size_that_the_format_cannot_hold_is_refused(
+    suffix: str, side: int, tmp_path: Path
+) -> None:
     with pytest.raises(OutputError, match=f"{side - 1} pixels a side at most"):
-        output.check_output(tmp_path / f"a{suffix}", (side, 10))
-    output.check_output(tmp_path / f"a{suffix}", (side - 1, 10))
+        encode.check_output(tmp_path / f"a{suffix}", (side, 10))
+    encode.check_output(tmp_path / f"a{suffix}", (side - 1, 10))
 
 
-def test_only_ordinary_files_are_replaced(tmp_path: Path, photo: str) -> None:
+def test_a_pipe_or_an_invalid_path_is_refused(tmp_path: Path, photo: str) -> None:
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "fifo")
         (tmp_path / "link.png").symlink_to("fifo")
         with pytest.raises(OutputError, match="is no ordinary file"):
-            output.check_output(tmp_path / "link.png")
+            encode.check_output(tmp_path / "link.png")
     with pytest.raises(OutputError, match="cannot be written"):
-        output.check_output("a\0.png")
+        encode.check_output("a\0.png")
 
 
-def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*_: object) -> None:
+def test_missing_permission_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_denied(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr(Path, "open", raise_denied)
     with pytest.raises(OutputError, match=r"a\.png: cannot be written \(Permission denied\)"):
-        output.check_output(tmp_path / "a.png")
+        encode.check_output(tmp_path / "a.png")
     with pytest.raises(PictureError, match=r"a\.png: cannot be read \(Permission denied\)"):
-        images.load(tmp_path / "a.png")
+        load_picture(tmp_path / "a.png")
 
 
 def test_a_failed_write_leaves_the_old_file(
@@ -104,45 +129,46 @@ def test_a_failed_write_leaves_the_old_file(
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
 
-    def full(*_: object) -> None:
+    def raise_disk_full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "replace", raise_disk_full)
     with pytest.raises(OutputError, match=r"a\.png: cannot be written \(No space left"):
-        output.save(pixels_of(photo), path, Options())
+        encode.save(pixels_of(photo), path, Options())
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.png"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege, rights differ")
-def test_links_are_followed_and_rights_are_the_usual_ones(tmp_path: Path, photo: str) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege, and file modes differ")
+def test_links_are_followed_and_file_modes_are_preserved(tmp_path: Path, photo: str) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link.png").symlink_to(tmp_path / "real" / "a.png")
-    output.save(pixels_of(photo), tmp_path / "link.png", Options())
+    encode.save(pixels_of(photo), tmp_path / "link.png", Options())
     assert (tmp_path / "link.png").is_symlink()
     (tmp_path / "plain").touch()
-    usual = stat.S_IMODE((tmp_path / "plain").stat().st_mode)
-    assert stat.S_IMODE((tmp_path / "real" / "a.png").stat().st_mode) == usual
+    default_mode = stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    assert stat.S_IMODE((tmp_path / "real" / "a.png").stat().st_mode) == default_mode
     (tmp_path / "real" / "a.png").chmod(0o600)
-    output.save(pixels_of(photo), tmp_path / "link.png", Options())
-    assert stat.S_IMODE((tmp_path / "real" / "a.png").stat().st_mode) == 0o600, "kept when replaced"
+    encode.save(pixels_of(photo), tmp_path / "link.png", Options())
+    mode = stat.S_IMODE((tmp_path / "real" / "a.png").stat().st_mode)
+    assert mode == 0o600, "a replaced file gives its mode to the new one"
 
 
-def test_a_file_that_is_cleared_away_meanwhile(
+def test_a_temporary_file_that_another_run_deletes_is_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a run that holds the lock of that name, and takes it for a killed run's."""
+    """A run that has the lock for that name takes it for the remains of a killed run."""
     replace = os.replace
-    tried: list[Path] = []
+    parts: list[Path] = []
 
-    def once_too_late(part: Path, target: Path) -> None:
-        tried.append(part)
-        if len(tried) == 1:
+    def delete_first_part(part: Path, target: Path) -> None:
+        parts.append(part)
+        if len(parts) == 1:
             part.unlink()
         replace(part, target)
 
-    monkeypatch.setattr(os, "replace", once_too_late)
-    writing.write(tmp_path / "a.png", b"data")
-    assert len(set(tried)) == 2
+    monkeypatch.setattr(os, "replace", delete_first_part)
+    files.write(tmp_path / "a.png", b"data")
+    assert len(set(parts)) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     assert (tmp_path / "a.png").read_bytes() == b"data"

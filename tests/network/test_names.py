@@ -1,3 +1,5 @@
+"""Layer names: parsing, errors, and the smallest picture that a layer needs."""
+
 import pytest
 
 from stylize import OptionError
@@ -10,7 +12,7 @@ def test_vgg19_has_sixteen_layers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "read"),
+    ("written", "expected"),
     [
         ("relu4_2", {"relu4_2": 1.0}),
         ("conv4_2", {"relu4_2": 1.0}),
@@ -18,14 +20,16 @@ def test_vgg19_has_sixteen_layers() -> None:
         (["relu5_1", "relu1_1:2"], {"relu1_1": 2.0, "relu5_1": 1.0}),
     ],
 )
-def test_names_and_factors(written: str, read: dict[str, float]) -> None:
+def test_layer_names_are_parsed_with_their_factors(
+    written: str, expected: dict[str, float]
+) -> None:
     parsed = parse_layers(written, "--style-layers")
-    assert parsed == read
-    assert list(parsed) == list(read), "shallow to deep"
+    assert parsed == expected
+    assert list(parsed) == list(expected), "the order is from shallow to deep"
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         "",
         "relu9_1",
@@ -43,13 +47,13 @@ def test_names_and_factors(written: str, read: dict[str, float]) -> None:
         "relu1_1,,relu2_1",
     ],
 )
-def test_wrong_layers_name_the_option(wrong: str) -> None:
+def test_an_error_about_layers_names_the_option(invalid: str) -> None:
     with pytest.raises(OptionError, match="--style-layers"):
-        parse_layers(wrong, "--style-layers")
+        parse_layers(invalid, "--style-layers")
 
 
 @pytest.mark.parametrize(
     ("layers", "side"), [(["relu1_2"], 1), (["relu1_1", "relu3_1"], 4), (["relu5_1"], 16)]
 )
-def test_smallest_side(layers: list[str], side: int) -> None:
+def test_the_smallest_side_follows_from_the_deepest_layer(layers: list[str], side: int) -> None:
     assert smallest_side(layers) == side

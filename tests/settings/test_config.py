@@ -1,4 +1,4 @@
-"""Files and variables: what they may say, who wins, and what is told of it."""
+"""Configuration files, variables and presets: what they accept, and which one has priority."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from conftest import GIVEN, save_with_recipe
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def read(text: str | bytes) -> dict[str, Any]:
     Path("a.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
-    return config.read("a.toml", NAMES)
+    return config.read_file("a.toml", NAMES)
 
 
 def run(*args: str, **env: str) -> Result:
@@ -41,14 +41,14 @@ def run(*args: str, **env: str) -> Result:
 
 
 def printed(*args: str, **env: str) -> dict[str, tuple[str, str]]:
-    """Value and origin by option, out of --print-config."""
+    """Return the value and the origin of each option that --print-config shows."""
     result = run("--print-config", *args, **env)
     assert result.exit_code == 0, result.output
     lines = (line.partition(" = ") for line in result.stdout.splitlines() if line[0] != "#")
     return {name: tuple(re.split(" +# ", rest, maxsplit=1)) for name, _, rest in lines}  # type: ignore[misc]
 
 
-def test_a_file_may_use_dashes_underscores_lists_and_tables() -> None:
+def test_a_file_accepts_dashes_underscores_lists_and_tables() -> None:
     assert read("style-weight = 2\ntv_weight = 1e3\nsize = 'original'\nkeep-exif = true") == {
         "style_weight": 2.0,
         "tv_weight": 1000.0,
@@ -70,40 +70,40 @@ def test_a_file_may_use_dashes_underscores_lists_and_tables() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("seed = 1\nsize 3", "is no TOML: .*line 2"),
-        ("seed = 1\nseed = 2\n", "is no TOML: .*line 2"),
+        ("seed = 1\nsize 3", "is not valid TOML: .*line 2"),
+        ("seed = 1\nseed = 2\n", "is not valid TOML: .*line 2"),
         (b"seed = 1\n# gr\xfcn", r"is not UTF-8 \(at line 2\)"),
-        ("seed = " + "[" * 9999, "is no TOML: "),
+        ("seed = " + "[" * 9999, "is not valid TOML: "),
         ("style-wieght = 1", "style-wieght: no such option .*; did you mean --style-weight[?]"),
         ("STYLE_WEIGHT = 1", "STYLE_WEIGHT: no such option .*mean --style-weight"),
-        ("xyz = 1", "xyz: no such option for a file; stylize --help names all"),
+        ("xyz = 1", "xyz: no such option for a file; stylize --help lists them"),
         ("config = 'b.toml'", "config: no such option"),
         ("[stylize]\nsize = 300", "stylize: no such option"),
         ("style-weight = 1\nstyle_weight = 2", "--style-weight: is set twice"),
-        ("size = 8", "--size: 8 will not do; give a whole number"),
-        ("size = [300]", r"--size: \[300\] will not do"),
-        ("seed = 2020-01-01", "--seed: .* will not do"),
-        ("init = 3", "--init: 3 will not do"),
+        ("size = 8", "--size: 8 is not valid; give a whole number"),
+        ("size = [300]", r"--size: \[300\] is not valid"),
+        ("seed = 2020-01-01", "--seed: .* is not valid"),
+        ("init = 3", "--init: 3 is not valid"),
         ("mask = [3]", "--mask: "),
-        ("mask = 3", "--mask: 3 will not do"),
-        ("pooling = 'min'", "--pooling: 'min' will not do"),
+        ("mask = 3", "--mask: 3 is not valid"),
+        ("pooling = 'min'", "--pooling: 'min' is not valid"),
         ("style-weight = nan", "--style-weight: nan is out of range"),
         ("style-layers = ['relu9_1']", "--style-layers: no layer 'relu9_1'"),
         ("style-layers = [['relu1_1']]", "--style-layers: "),
         ("output = ['a.png']", "--output: takes one value"),
     ],
 )
-def test_a_bad_file_is_named(text: str | bytes, said: str) -> None:
-    with pytest.raises(OptionError, match=f"^a[.]toml: {said}"):
+def test_the_error_for_a_bad_file_names_the_file(text: str | bytes, message: str) -> None:
+    with pytest.raises(OptionError, match=f"^a[.]toml: {message}"):
         read(text)
 
 
 @pytest.mark.parametrize("path", ["none.toml", ".", "a\0b"])
-def test_an_unreadable_file_is_named(path: str) -> None:
+def test_the_error_for_an_unreadable_file_names_the_file(path: str) -> None:
     with pytest.raises(OptionError, match="cannot be read") as caught:
-        config.read(path, NAMES)
+        config.read_file(path, NAMES)
     assert str(caught.value).startswith(f"{path}: ")
 
 
@@ -125,7 +125,7 @@ PAPER = PRESETS["paper"]["style_weight"]
         ([{"seed": 1}, {"preset": "mine"}, {"preset": "paper"}], 1.0, "default"),
     ],
 )
-def test_who_wins(
+def test_a_higher_level_has_priority_and_a_preset_ranks_below_its_level(
     levels: list[dict[str, Any]], value: float, origin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PRESETS, "mine", {"seed": 7})
@@ -135,10 +135,10 @@ def test_who_wins(
     assert list(origins) == [option.name for option in fields(Options)]
 
 
-def test_a_bad_value_is_told_with_its_origin() -> None:
-    with pytest.raises(OptionError, match=r"^STYLIZE_SIZE: --size: '8' will not do"):
+def test_the_error_for_a_bad_value_names_its_origin() -> None:
+    with pytest.raises(OptionError, match=r"^STYLIZE_SIZE: --size: '8' is not valid"):
         config.merge([{"size": Given("8", "STYLIZE_SIZE")}])
-    with pytest.raises(OptionError, match=r"^--size: '8' will not do"):
+    with pytest.raises(OptionError, match=r"^--size: '8' is not valid"):
         config.merge([{"size": Given("8", COMMAND_LINE)}])
     with pytest.raises(OptionError, match=r"^recipe a.png: no such option: colour"):
         config.merge([{"colour": Given("red", "recipe a.png")}])
@@ -146,11 +146,11 @@ def test_a_bad_value_is_told_with_its_origin() -> None:
     with pytest.raises(OptionError, match=r"leave --blend out \(--blend is from recipe a.png\)$"):
         config.merge(levels)
     zeros = {"style_weight": Given("0", COMMAND_LINE), "content_weight": Given("0", COMMAND_LINE)}
-    with pytest.raises(OptionError, match=r"nothing to paint$"):
+    with pytest.raises(OptionError, match=r"nothing to paint; give one a higher weight$"):
         config.merge([zeros])
 
 
-def test_the_layout() -> None:
+def test_as_toml_aligns_origins_and_escapes_texts() -> None:
     settings = {
         "size": Given(300, COMMAND_LINE),
         "style_weight": Given(1000.0, "preset paper, command line"),
@@ -176,13 +176,13 @@ def test_the_layout() -> None:
 
 WEIGHTS = st.floats(min_value=1e-9, max_value=1e9)
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
-MIXED = st.one_of(
+BLEND_OR_MASK = st.one_of(
     st.fixed_dictionaries({"blend": st.one_of(st.none(), st.lists(WEIGHTS, min_size=1))}),
     st.fixed_dictionaries({"mask": st.lists(TEXT).map(tuple)}),
 )
 OPTIONS = st.builds(
-    lambda mixed, **rest: Options(**mixed, **rest),
-    MIXED,
+    lambda blend_or_mask, **others: Options(**blend_or_mask, **others),
+    BLEND_OR_MASK,
     size=st.sampled_from(["auto", "original", 300]),
     content_weight=st.floats(0, 1e30),
     style_weight=WEIGHTS,
@@ -196,8 +196,9 @@ OPTIONS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(OPTIONS)
-def test_options_survive_being_printed_and_read(options: Options) -> None:
+def test_options_are_the_same_after_as_toml_and_read(options: Options) -> None:
     text = config.as_toml(
         {o.name: Given(getattr(options, o.name), "a\n#b\udcff") for o in fields(options)}
     )
@@ -205,19 +206,19 @@ def test_options_survive_being_printed_and_read(options: Options) -> None:
     assert config.merge([level])[0] == options
 
 
-def test_unknown_variables() -> None:
+def test_only_unknown_variables_with_the_prefix_cause_a_warning() -> None:
     names = ["PATH", "STYLIZE_SIZE", "STYLIZE_SISE", "STYLIZE_", "STYLIZER_X", "_STYLIZE_COMPLETE"]
-    said = config.unknown(names, NAMES)
-    assert [line.split(":")[0] for line in said] == ["STYLIZE_", "STYLIZE_SISE"]
-    assert said[1].endswith("; did you mean STYLIZE_SIZE?")
-    assert "did you mean" not in said[0]
+    warnings = config.unknown_variables(names, NAMES)
+    assert [line.split(":")[0] for line in warnings] == ["STYLIZE_", "STYLIZE_SISE"]
+    assert warnings[1].endswith("; did you mean STYLIZE_SIZE?")
+    assert "did you mean" not in warnings[0]
 
 
-# The command.
+# Tests of the whole command.
 
 
 @pytest.mark.parametrize("option", fields(Options), ids=lambda option: option.name)
-def test_every_option_can_stand_in_a_file_and_a_variable(option: Any) -> None:
+def test_every_option_can_be_set_by_a_file_and_by_a_variable(option: Any) -> None:
     typed, value = GIVEN[option.name]
     key, variable = flag(option.name)[2:], f"STYLIZE_{option.name.upper()}"
     shown = config.as_toml({option.name: Given(value, "x")}).partition(" = ")[2].split("  #")[0]
@@ -228,7 +229,7 @@ def test_every_option_can_stand_in_a_file_and_a_variable(option: Any) -> None:
     assert others == printed("--config", "a.toml").items() - {(key, (shown, "a.toml"))}
 
 
-def test_line_over_recipe_over_variable_over_file_over_default() -> None:
+def test_priority_is_command_line_recipe_variable_file_default() -> None:
     save_with_recipe("made.png", Options(seed=3))
     Path("a.toml").write_text("seed = 1\nstyle-scale = 2\njpeg_quality = 50\nformat = 'webp'")
     given = printed(
@@ -251,16 +252,16 @@ def test_line_over_recipe_over_variable_over_file_over_default() -> None:
 @pytest.mark.parametrize(
     "args", [("--recipe",), ("--show-recipe",), ("--print-config", "--recipe")]
 )
-def test_a_picture_without_a_recipe(args: tuple[str, ...]) -> None:
+def test_a_picture_without_a_recipe_is_refused(args: tuple[str, ...]) -> None:
     Image.new("RGB", (1, 1)).save("plain.png")
     for name in ("plain.png", "none.png"):
-        more = [] if len(args) > 1 else ["a.jpg", "b.jpg", "-o", "c.png"]
-        result = run(*args, name, *more)
+        required = [] if len(args) > 1 else ["a.jpg", "b.jpg", "-o", "c.png"]
+        result = run(*args, name, *required)
         assert (result.exit_code, result.stdout) == (3, "")
         assert result.stderr.startswith(f"stylize: {name}: ")
 
 
-def test_presets_of_the_command() -> None:
+def test_a_preset_has_the_rank_of_the_place_that_names_it() -> None:
     Path("a.toml").write_text("preset = 'paper'\nseed = 5")
     given = printed("--config", "a.toml", STYLIZE_ITERATIONS="9")
     assert given["preset"] == ('"paper"', "a.toml")
@@ -283,7 +284,7 @@ def test_presets_of_the_command() -> None:
         ["--blend", "1,3", "--style-layers", "relu1_1:0.25", "--init", "C:\\new"],
     ],
 )
-def test_what_is_printed_is_a_config_file(args: list[str]) -> None:
+def test_the_output_of_print_config_is_a_config_file(args: list[str]) -> None:
     first = run("--print-config", *args)
     Path("again.toml").write_bytes(first.stdout_bytes)
     again = run("--print-config", STYLIZE_CONFIG="again.toml")
@@ -294,25 +295,25 @@ def test_what_is_printed_is_a_config_file(args: list[str]) -> None:
     )
 
 
-def test_the_command_line_can_take_back_what_a_file_says() -> None:
+def test_the_command_line_can_reset_what_a_file_sets() -> None:
     Path("a.toml").write_text("keep-exif = true\nquiet = true\nverbose = true")
-    taken = printed("--config=a.toml", "--no-keep-exif", "--no-quiet", "--no-verbose")
-    assert {taken[name] for name in ("keep-exif", "quiet", "verbose")} == {
+    options = printed("--config=a.toml", "--no-keep-exif", "--no-quiet", "--no-verbose")
+    assert {options[name] for name in ("keep-exif", "quiet", "verbose")} == {
         ("false", "command line")
     }
     assert printed("--config=", STYLIZE_CONFIG="a.toml")["keep-exif"] == ("false", "default")
     assert printed(STYLIZE_CONFIG="")["keep-exif"] == ("false", "default")
 
 
-def test_masks_in_a_variable() -> None:
+def test_a_variable_can_name_several_masks() -> None:
     masks = printed(STYLIZE_MASK=os.pathsep.join(["a.png", "b.png"]))["mask"]
     assert masks == ('["a.png", "b.png"]', "STYLIZE_MASK")
 
 
 @pytest.mark.parametrize(
-    ("env", "said"),
+    ("env", "message"),
     [
-        ({"STYLIZE_SIZE": "8"}, "STYLIZE_SIZE: --size: '8' will not do"),
+        ({"STYLIZE_SIZE": "8"}, "STYLIZE_SIZE: --size: '8' is not valid"),
         ({"STYLIZE_POOLING": "min"}, "STYLIZE_POOLING: Invalid value for '--pooling': 'min' is"),
         ({"STYLIZE_PRESET": "x"}, "STYLIZE_PRESET: Invalid value for '--preset'"),
         ({"STYLIZE_KEEP_EXIF": "maybe"}, "STYLIZE_KEEP_EXIF: Invalid value for '--keep-exif'"),
@@ -321,16 +322,18 @@ def test_masks_in_a_variable() -> None:
         ({"STYLIZE_CONFIG": "a.toml"}, "a.toml: Invalid value for '--preset': '3' is not"),
     ],
 )
-def test_bad_values_name_their_place(env: dict[str, str], said: str) -> None:
+def test_the_message_for_a_bad_value_names_where_it_was_given(
+    env: dict[str, str], message: str
+) -> None:
     Path("a.toml").write_text("preset = 3")
     for args in ([], ["--print-config"]):
         result = run("a.jpg", "b.jpg", "-o", "c.png", *args, **env)
         assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr.startswith(f"stylize: {said}")
+        assert result.stderr.startswith(f"stylize: {message}")
         assert result.stderr.count("\n") == 1
 
 
-def test_only_the_command_line_prints_and_exits() -> None:
+def test_options_that_print_and_exit_work_on_the_command_line_alone() -> None:
     typed = ["debug", "help", "list_layers", "print_config", "recipe", "show_recipe", "version"]
     assert not settable(command) & set(typed)
     assert settable(command) >= NAMES
@@ -353,7 +356,7 @@ def test_nothing_is_printed_while_the_shell_completes(capfd: pytest.CaptureFixtu
     assert capfd.readouterr().out == ""
 
 
-def test_what_is_required_may_stand_elsewhere() -> None:
+def test_a_required_option_may_come_from_a_file_or_a_variable() -> None:
     assert "Missing option '-o' / '--output'" in run("a.jpg", "b.jpg").stderr
     Path("a.toml").write_text("output = 'c.gif'")
     for result in (
@@ -364,7 +367,7 @@ def test_what_is_required_may_stand_elsewhere() -> None:
         assert "c.gif: unknown suffix" in result.stderr
 
 
-def test_files_that_are_read_are_not_written_over() -> None:
+def test_an_input_file_is_not_overwritten() -> None:
     Path("a.png").write_text("seed = 1")
     assert "is an input too" in run("x", "y", "-o", "a.png", "--config", "a.png").stderr
     assert "is an input too" in run("x", "y", "-o", "a.png", "--mask", "a.png").stderr

@@ -1,39 +1,60 @@
-"""Runs that are broken off and go on, to the same bits; and checkpoints that will not do."""
+"""Interrupted runs that resume to the same bits, the file format, and unusable checkpoints."""
 
+import hashlib
+import io
 import itertools
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from stylize import Stylizer
-from stylize import files as writing
-from stylize.callbacks import autosave as keeper
-from stylize.callbacks.autosave import Keeper
+from stylize import Stylizer, files
+from stylize.callbacks import autosave
+from stylize.callbacks.autosave import Autosave
 from stylize.errors import CheckpointError
 from stylize.transfer import checkpoint
 from stylize.transfer.checkpoint import Checkpoint
 from stylize.transfer.job import Job
-from stylize.transfer.step import Step
+from stylize.transfer.optimize import State
+from stylize.transfer.step import Losses, Step
 
-#: In these, scales have 15 and 13 iterations.
-HOW: dict[str, Any] = {"size": 48, "scales": 2, "iterations": 28, "device": "cpu", "threads": 1}
+#: Shallow layers take less time, and allow pictures of fewer pixels.
+SHALLOW = {"content_layers": "relu2_2", "style_layers": "relu1_1,relu2_1,relu3_1"}
+#: The same for the command.
+SHALLOW_OPTIONS = ("--content-layers", "relu2_2", "--style-layers", "relu1_1,relu2_1,relu3_1")
+#: Two scales, which have 15 and 13 iterations.
+SETTINGS: dict[str, Any] = {"size": 32, "scales": 2, "iterations": 28, "threads": 1, **SHALLOW}
 
 
-def broken_off(at: int, path: Path, stylizer: Stylizer, job: Job) -> None:
-    def watch(step: Step) -> bool:
+@cache
+def bfloat16_stylizer() -> Stylizer:
+    return Stylizer(device="cpu", precision="bfloat16")
+
+
+@pytest.fixture
+def job(stylizer: Stylizer, photo: str, painting: str) -> Job:
+    return Job.prepare(stylizer.options.replace(**SETTINGS), photo, [painting])
+
+
+def interrupt_run(at: int, stylizer: Stylizer, job: Job, since: Any = None) -> Checkpoint:
+    """Stop a run at an iteration, or the next one; gives the checkpoint of that step."""
+    checkpoints: list[Checkpoint] = []
+
+    def stop(step: Step) -> bool:
         if step.iteration >= at:
-            assert step.checkpoint is not None
-            step.checkpoint().save(path)
+            checkpoints.append(step.checkpoint())
         return step.iteration >= at
 
-    assert not stylizer.paint(job, watch).complete
+    assert not stylizer.paint(job, [stop], since).complete
+    return checkpoints[0]
 
 
 @pytest.mark.parametrize(
@@ -48,237 +69,370 @@ def broken_off(at: int, path: Path, stylizer: Stylizer, job: Job) -> None:
     ],
     ids=str,
 )
-def test_a_run_that_goes_on_is_one_unbroken_run(
-    changes: dict[str, Any], tmp_path: Path, photo: str, painting: str
+def test_a_resumed_run_gives_the_bits_of_an_unbroken_run(
+    changes: dict[str, Any], stylizer: Stylizer, tmp_path: Path, photo: str, painting: str
 ) -> None:
-    """Broken off at the first step, within and between scales, and while it goes on again."""
-    stylizer = Stylizer(**{**HOW, **changes})
-    job = Job.prepare(stylizer.options, photo, [painting])
-    whole = stylizer.paint(job)
+    """Interrupted at the first step, within a scale, and between scales."""
+    if changes.get("precision") == "bfloat16":
+        stylizer = bfloat16_stylizer()
+    options = stylizer.options.replace(**{**SETTINGS, **changes})
+    job = Job.prepare(options, photo, [painting])
+    unbroken = stylizer.paint(job)
     path = tmp_path / "a.checkpoint"
     for at in (1, 16, 27):
-        broken_off(at, path, stylizer, job)
-        since = Checkpoint.load(path, stylizer.recipe(job), stylizer.device)
-        assert at - 4 <= since.iteration(job) <= at
-        went_on = stylizer.paint(job, since=since)
-        assert np.array_equal(went_on.pixels, whole.pixels), at
-        assert went_on.losses == whole.losses
-        assert went_on.complete
+        interrupt_run(at, stylizer, job).save(path)
+        loaded = Checkpoint.load(path, stylizer.recipe(job), stylizer.device)
+        assert at - 4 <= loaded.iteration(job) <= at
+        resumed = stylizer.paint(job, checkpoint=loaded)
+        assert np.array_equal(resumed.pixels, unbroken.pixels), at
+        assert resumed.losses == unbroken.losses
+        assert resumed.complete
 
 
-def test_broken_off_again_and_again(tmp_path: Path, photo: str, painting: str) -> None:
-    stylizer = Stylizer(**HOW)
-    job = Job.prepare(stylizer.options, photo, [painting])
+def test_a_run_can_be_interrupted_and_resumed_repeatedly(
+    stylizer: Stylizer, job: Job, tmp_path: Path
+) -> None:
     path = tmp_path / "a.checkpoint"
-    since: Checkpoint | None = None
+    loaded: Checkpoint | None = None
     for at in (5, 12, 16, 23):
-
-        def watch(step: Step, at: int = at) -> bool:
-            if step.iteration >= at and step.checkpoint:
-                step.checkpoint().save(path)
-            return step.iteration >= at
-
-        stylizer.paint(job, watch, since)
-        since = Checkpoint.load(path, stylizer.recipe(job), stylizer.device)
-    assert np.array_equal(stylizer.paint(job, since=since).pixels, stylizer.paint(job).pixels)
+        interrupt_run(at, stylizer, job, loaded).save(path)
+        loaded = Checkpoint.load(path, stylizer.recipe(job), stylizer.device)
+    resumed = stylizer.paint(job, checkpoint=loaded)
+    assert np.array_equal(resumed.pixels, stylizer.paint(job).pixels)
 
 
-def test_what_is_refused(tmp_path: Path, photo: str, painting: str) -> None:
-    stylizer = Stylizer(**HOW)
-    job = Job.prepare(stylizer.options, photo, [painting])
+def test_a_damaged_foreign_or_missing_checkpoint_is_refused(
+    stylizer: Stylizer, job: Job, tmp_path: Path, photo: str, painting: str
+) -> None:
     path = tmp_path / "a.checkpoint"
-    broken_off(8, path, stylizer, job)
-    whole = path.read_bytes()
+    interrupt_run(8, stylizer, job).save(path)
+    data = path.read_bytes()
     recipe = stylizer.recipe(job)
 
     def load() -> Checkpoint:
         return Checkpoint.load(path, recipe, stylizer.device)
 
-    for damaged in (whole[:-1], whole[:90], whole[:-500] + bytes(500), whole + b"x"):
+    for damaged in (data[:-1], data[:90], data[:-500] + bytes(500), data + b"x"):
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match="is damaged"):
             load()
-    for foreign in (b"", b"Dear diary", whole.replace(b"checkpoint 2", b"checkpoint 1", 1)):
+    for foreign in (b"", b"Dear diary", data.replace(b"checkpoint 2", b"checkpoint 1", 1)):
         path.write_bytes(foreign)
-        with pytest.raises(CheckpointError, match="no checkpoint of this version"):
+        with pytest.raises(CheckpointError, match="is not a checkpoint of this version"):
             load()
     path.unlink()
     with pytest.raises(CheckpointError, match="cannot be read"):
         load()
-    path.write_bytes(whole)
+    path.write_bytes(data)
     for other in (
-        Job.prepare(stylizer.options.but(seed=1), photo, [painting]),
-        Job.prepare(stylizer.options, painting, [photo]),
+        Job.prepare(job.options.replace(seed=1), photo, [painting]),
+        Job.prepare(job.options, painting, [photo]),
     ):
-        with pytest.raises(CheckpointError, match="other inputs, options or versions"):
+        with pytest.raises(CheckpointError, match="belongs to a run with other inputs, options"):
             Checkpoint.load(path, stylizer.recipe(other), stylizer.device)
     assert load().iteration(job) <= 8
 
 
-def stop_at(
-    iteration: int, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], None]:
-    """Have a signal come at an iteration; gives what takes it back."""
-    seen = Keeper.__call__
-
-    def told(self: Keeper, step: Step) -> None:
-        if step.iteration == iteration:
-            signal.raise_signal(number)
-        seen(self, step)
-
-    monkeypatch.setattr(Keeper, "__call__", told)
-    return lambda: monkeypatch.setattr(Keeper, "__call__", seen)
-
-
-@pytest.mark.fault("Ctrl-C")
-@pytest.mark.fault("SIGTERM")
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_command_goes_on(
-    number: signal.Signals, code: int, small: Any, monkeypatch: pytest.MonkeyPatch
+def test_tensors_are_loaded_as_they_were_saved(
+    stylizer: Stylizer, job: Job, tmp_path: Path
 ) -> None:
-    assert small().exit_code == 0
-    unbroken = Path("out.png").read_bytes()
-    Path("out.png").unlink()
-    undo = stop_at(17, number, monkeypatch)
-    assert small().exit_code == code
-    undo()
-    assert Path("out.png").exists() == (code == 130), "the picture so far, or none"
-    assert Path("out.png.checkpoint").is_file()
-    again = small()
-    assert again.exit_code == 0
-    assert "out.png.checkpoint: goes on after iteration 1" in again.stderr
-    assert Path("out.png").read_bytes() == unbroken
-    assert not Path("out.png.checkpoint").exists()
-    assert small().stderr == ""
-
-
-@pytest.mark.fault("a corrupted checkpoint")
-def test_what_cannot_be_gone_on_from_is_set_aside(small: Any) -> None:
-    Path("out.png.checkpoint").write_text("Dear diary")
-    result = small()
-    assert result.exit_code == 0
-    assert "is no checkpoint of this version of stylize; set aside as" in result.stderr
-    assert Path("out.png.checkpoint.unused").read_text() == "Dear diary"
-    assert not Path("out.png.checkpoint").exists()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
-def test_no_resume_and_a_place_of_ones_own(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    undo = stop_at(17, signal.SIGTERM, monkeypatch)
-    assert small("--checkpoint", "kept").exit_code == 143
-    undo()
-    assert Path("kept").is_file()
-    afresh = small("--checkpoint", "kept", "--no-resume")
-    assert (afresh.exit_code, afresh.stderr) == (0, "")
-    assert not Path("kept").exists()
-    for path in ("out.png", "photo.png"):
-        assert small("--checkpoint", path).exit_code == 2
-    refused = small("painting.png", "-o", "folder/", "--checkpoint", "kept")
-    assert (refused.exit_code, "each has its own" in refused.stderr) == (2, True)
-
-
-def test_written_now_and_then(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the clock; a short run has none."""
-    clock = [0.0]
-    saved: list[float] = []
-
-    class Clock:
-        @staticmethod
-        def monotonic() -> float:
-            clock[0] += 3.5
-            return clock[0]
-
-    save = Keeper.save
-
-    def noted(self: Keeper, step: Step) -> None:
-        saved.append(clock[0])
-        save(self, step)
-        assert Path("out.png.checkpoint").is_file()
-
-    monkeypatch.setattr(keeper, "time", Clock)
-    monkeypatch.setattr(Keeper, "save", noted)
-    assert small("--checkpoint-every", "20").exit_code == 0
-    assert 3 <= len(saved) <= 6
-    assert not Path("out.png.checkpoint").exists()
-    saved.clear()
-    assert small("--checkpoint-every", "1000").exit_code == 0
-    assert not saved
-
-
-@pytest.mark.fault("disk full, for a checkpoint")
-def test_a_full_disk_costs_the_checkpoint_alone(
-    small: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write, calls = checkpoint._Hashed.write, itertools.count()
-
-    def full(file: Any, data: bytes) -> int:
-        if next(calls) > 5:  # in the midst of torch's part
-            raise OSError(28, "No space left on device")
-        return write(file, data)
-
-    monkeypatch.setattr(checkpoint._Hashed, "write", full)
-    monkeypatch.setattr(keeper, "time", type("Clock", (), {"monotonic": lambda: 0.0}))
-    monkeypatch.setattr(Keeper, "__call__", Keeper.save)
-    result = small()
-    assert result.exit_code == 0
-    told = "cannot be written (No space left on device); the run goes on without a checkpoint"
-    assert result.stderr.count(told) == 1
-    assert Path("out.png").is_file()
-
-
-@pytest.mark.fault("kill -9")
-@pytest.mark.skipif(sys.platform == "win32", reason="processes are killed otherwise there")
-def test_killed(small: Any) -> None:
-    """With a checkpoint at each step, and what was left of the making of one."""
-    assert small().exit_code == 0
-    unbroken = Path("out.png").read_bytes()
-    Path("out.png").unlink()
-    code = (
-        "import os, sys; from stylize.cli.main import command\n"
-        "from stylize.callbacks.autosave import Keeper\n"
-        "Keeper.__call__ = lambda self, step: (self.save(step),"
-        " os.kill(os.getpid(), 9) if step.iteration == 20 else None)\n"
-        "command(sys.argv[1:])"
-    )
-    how = ["photo.png", "painting.png", "-n", "30", "-s", "40", "-o", "out.png"]
-    killed = subprocess.run([sys.executable, "-c", code, *how], check=False)
-    assert killed.returncode == -9
-    Path(f"{writing.mark('out.png.checkpoint')}-0.part").touch()
-    assert "goes on after iteration" in small().stderr
-    assert Path("out.png").read_bytes() == unbroken
-    assert sorted(path.name for path in Path().iterdir()) == [
-        "out.png",
-        "painting.png",
-        "photo.png",
-    ]
-
-
-def test_tensors_come_back_as_they_were(tmp_path: Path, photo: str, painting: str) -> None:
     """In float32, with their strides, on the device asked for."""
-    stylizer = Stylizer(**HOW)
-    job = Job.prepare(stylizer.options, photo, [painting])
-    kept: list[Checkpoint] = []
-
-    def watch(step: Step) -> bool:
-        if step.iteration == 12 and step.checkpoint:
-            kept.append(step.checkpoint())
-        return step.iteration == 12
-
-    stylizer.paint(job, watch)
-    kept[0].save(tmp_path / "a")
-    found = Checkpoint.load(tmp_path / "a", stylizer.recipe(job), torch.device("cpu"))
-    assert found.losses == kept[0].losses
-    assert found.state is not None
-    assert kept[0].state is not None
-    ours, theirs = found.state.method, kept[0].state.method
-    assert len(ours["memory"]) == len(theirs["memory"]) > 3
+    saved = interrupt_run(12, stylizer, job)
+    saved.save(tmp_path / "a")
+    loaded = Checkpoint.load(tmp_path / "a", stylizer.recipe(job), torch.device("cpu"))
+    assert loaded.losses == saved.losses
+    assert loaded.state is not None
+    assert saved.state is not None
+    methods = loaded.state.method, saved.state.method
+    assert len(methods[0]["memory"]) == len(methods[1]["memory"]) > 3
     pairs = zip(
-        [ours["image"], *itertools.chain(*ours["memory"])],
-        [theirs["image"], *itertools.chain(*theirs["memory"])],
+        *([method["image"], *itertools.chain(*method["memory"])] for method in methods),
         strict=True,
     )
     for one, other in pairs:
         assert one.dtype == torch.float32
         assert one.stride() == other.stride()
         assert torch.equal(one, other)
+
+
+# The format of the file, which must not change: other versions resume from it
+
+
+def write_by_hand(path: Path, recipe: str, content: dict[str, Any]) -> None:
+    """A checkpoint as version 0.1.0 of stylize writes it."""
+    tensors = io.BytesIO()
+    torch.save(content, tensors)
+    rest = recipe.encode() + b"\n" + tensors.getvalue()
+    digest = hashlib.sha256(rest).hexdigest().encode()
+    path.write_bytes(b"stylize checkpoint 2\n" + digest + b"\n" + rest)
+
+
+def read_by_hand(path: Path) -> tuple[str, dict[str, Any]]:
+    """The recipe and the content of a checkpoint, without the code of stylize."""
+    head, digest, rest = path.read_bytes().split(b"\n", 2)
+    assert head == b"stylize checkpoint 2"
+    assert digest.decode() == hashlib.sha256(rest).hexdigest()
+    recipe, tensors = rest.split(b"\n", 1)
+    return recipe.decode(), torch.load(io.BytesIO(tensors), weights_only=True)
+
+
+def content_by_hand(checkpoint: Checkpoint, method: dict[str, Any]) -> dict[str, Any]:
+    """Every key of the format, written out, with the values of a checkpoint."""
+    state = checkpoint.state
+    assert state is not None
+
+    def values(losses: Losses) -> list[float]:
+        return [losses.content, losses.style, losses.tv, losses.gamut, losses.total]
+
+    return {
+        "scale": checkpoint.scale,
+        "coarser": checkpoint.coarser,
+        "state": {
+            "done": state.done,
+            "image": state.image,
+            "losses": {
+                "content": state.losses.content,
+                "style": state.losses.style,
+                "tv": state.losses.tv,
+                "gamut": state.losses.gamut,
+                "total": state.losses.total,
+            },
+            "loss": state.loss,
+            "lowest": tuple(state.lowest),
+            "method": method,
+        },
+        "losses": [values(losses) for losses in checkpoint.losses],
+        "seconds": checkpoint.seconds,
+    }
+
+
+def lbfgs_method(state: State) -> dict[str, Any]:
+    return {
+        "image": state.method["image"],
+        "loss": state.method["loss"],
+        "gradient": state.method["gradient"],
+        "memory": [[moved, turned, product] for moved, turned, product in state.method["memory"]],
+    }
+
+
+def adam_method(state: State) -> dict[str, Any]:
+    moments = state.method["adam"]
+    names = ("step", "exp_avg", "exp_avg_sq")
+    return {"image": state.method["image"], "adam": {name: moments[name] for name in names}}
+
+
+METHODS = {"lbfgs": lbfgs_method, "adam": adam_method}
+
+
+def assert_same_layout(one: Any, other: Any) -> None:
+    """Compare types, keys in their order, and values, of nested containers."""
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert list(one) == list(other)
+        for key in one:
+            assert_same_layout(one[key], other[key])
+    elif isinstance(one, (list, tuple)):
+        for first, second in zip(one, other, strict=True):
+            assert_same_layout(first, second)
+    elif isinstance(one, Tensor):
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)
+    else:
+        assert one == other
+
+
+@pytest.mark.parametrize("optimizer", METHODS)
+@pytest.mark.parametrize("at", [8, 21])
+def test_the_format_of_a_checkpoint_is_that_of_version_0_1(
+    optimizer: str, at: int, stylizer: Stylizer, tmp_path: Path, photo: str, painting: str
+) -> None:
+    """Written by stylize it has exactly these keys, and written by hand a run resumes from it."""
+    options = stylizer.options.replace(**SETTINGS, optimizer=optimizer)
+    job = Job.prepare(options, photo, [painting])
+    recipe = stylizer.recipe(job)
+    unbroken = stylizer.paint(job)
+    saved = interrupt_run(at, stylizer, job)
+    assert saved.state is not None
+    assert (saved.coarser is None) == (at < 15)
+    content = content_by_hand(saved, METHODS[optimizer](saved.state))
+
+    saved.save(tmp_path / "by stylize")
+    recipe_text, written = read_by_hand(tmp_path / "by stylize")
+    assert recipe_text == recipe.text()
+    assert_same_layout(written, content)
+
+    write_by_hand(tmp_path / "by hand", recipe.text(), content)
+    loaded = Checkpoint.load(tmp_path / "by hand", recipe, stylizer.device)
+    assert loaded.iteration(job) == saved.iteration(job)
+    assert loaded.losses == saved.losses
+    resumed = stylizer.paint(job, checkpoint=loaded)
+    assert np.array_equal(resumed.pixels, unbroken.pixels)
+    assert resumed.losses == unbroken.losses
+
+
+def test_the_format_of_a_checkpoint_before_a_state_is_that_of_version_0_1(
+    stylizer: Stylizer, job: Job, tmp_path: Path
+) -> None:
+    """At the first step of a scale there is no state yet, which is also written."""
+    recipe = stylizer.recipe(job)
+    content = {"scale": 0, "coarser": None, "state": None, "losses": [], "seconds": 1.5}
+    write_by_hand(tmp_path / "a", recipe.text(), content)
+    loaded = Checkpoint.load(tmp_path / "a", recipe, stylizer.device)
+    assert (loaded.scale, loaded.coarser, loaded.state, loaded.losses) == (0, None, None, ())
+    loaded.save(tmp_path / "b")
+    assert_same_layout(read_by_hand(tmp_path / "b")[1], content)
+    assert checkpoint.read_recipe_text(tmp_path / "a") == recipe.text()
+    assert checkpoint.read_size(tmp_path / "a") == 32
+    assert stylizer.paint(job, checkpoint=loaded).complete
+
+
+# The command
+
+
+def raise_signal_at(
+    iteration: int, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], None]:
+    """Have a signal arrive at an iteration; gives a function that undoes this."""
+    original = Autosave.__call__
+
+    def call(self: Autosave, step: Step) -> None:
+        if step.iteration == iteration:
+            signal.raise_signal(number)
+        original(self, step)
+
+    monkeypatch.setattr(Autosave, "__call__", call)
+    return lambda: monkeypatch.setattr(Autosave, "__call__", original)
+
+
+@pytest.mark.fault("Ctrl-C")
+@pytest.mark.fault("SIGTERM")
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent differently there")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_command_resumes(
+    number: signal.Signals, code: int, small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert small(*SHALLOW_OPTIONS).exit_code == 0
+    unbroken = Path("out.png").read_bytes()
+    Path("out.png").unlink()
+    undo = raise_signal_at(17, number, monkeypatch)
+    assert small(*SHALLOW_OPTIONS).exit_code == code
+    undo()
+    assert Path("out.png").exists() == (code == 130), "Ctrl-C writes the picture so far"
+    assert Path("out.png.checkpoint").is_file()
+    again = small(*SHALLOW_OPTIONS)
+    assert again.exit_code == 0
+    assert "out.png.checkpoint: resuming after iteration 1" in again.stderr
+    assert Path("out.png").read_bytes() == unbroken
+    assert not Path("out.png.checkpoint").exists()
+    assert small(*SHALLOW_OPTIONS).stderr == ""
+
+
+@pytest.mark.fault("a corrupted checkpoint")
+def test_an_unusable_checkpoint_is_renamed_and_reported(small: Any) -> None:
+    Path("out.png.checkpoint").write_text("Dear diary")
+    result = small("-n", "3")
+    assert result.exit_code == 0
+    assert "is not a checkpoint of this version of stylize; renamed it to" in result.stderr
+    assert Path("out.png.checkpoint.unused").read_text() == "Dear diary"
+    assert not Path("out.png.checkpoint").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent differently there")
+def test_no_resume_and_a_named_checkpoint(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = ("--checkpoint", "saved", *SHALLOW_OPTIONS)
+    undo = raise_signal_at(17, signal.SIGTERM, monkeypatch)
+    assert small(*named).exit_code == 143
+    undo()
+    assert Path("saved").is_file()
+    started_over = small(*named, "--no-resume")
+    assert (started_over.exit_code, started_over.stderr) == (0, "")
+    assert not Path("saved").exists()
+    for path in ("out.png", "photo.png"):
+        assert small("--checkpoint", path).exit_code == 2
+    refused = small("painting.png", "-o", "folder/", "--checkpoint", "saved")
+    assert (refused.exit_code, "each has its own" in refused.stderr) == (2, True)
+
+
+def test_checkpoints_are_saved_at_intervals(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock; a short run has none."""
+    now = [0.0]
+    saved: list[float] = []
+
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            now[0] += 3.5
+            return now[0]
+
+    save = Autosave.save
+
+    def recorded_save(self: Autosave) -> bool:
+        saved.append(now[0])
+        result = save(self)
+        assert Path("out.png.checkpoint").is_file()
+        return result
+
+    monkeypatch.setattr(autosave, "time", Clock)
+    monkeypatch.setattr(Autosave, "save", recorded_save)
+    assert small("--checkpoint-every", "20", *SHALLOW_OPTIONS).exit_code == 0
+    assert 3 <= len(saved) <= 6
+    assert not Path("out.png.checkpoint").exists()
+    saved.clear()
+    assert small("--checkpoint-every", "1000", *SHALLOW_OPTIONS).exit_code == 0
+    assert not saved
+
+
+def save_every_step(self: Autosave, step: Step) -> None:
+    self.latest = step
+    self.save()
+
+
+@pytest.mark.fault("disk full, for a checkpoint")
+def test_a_full_disk_costs_the_checkpoint_and_not_the_picture(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, calls = checkpoint._HashingWriter.write, itertools.count()
+
+    def raise_disk_full(file: Any, data: bytes) -> int:
+        if next(calls) > 5:  # while torch writes its part
+            raise OSError(28, "No space left on device")
+        return write(file, data)
+
+    monkeypatch.setattr(checkpoint._HashingWriter, "write", raise_disk_full)
+    monkeypatch.setattr(autosave, "time", type("Clock", (), {"monotonic": lambda: 0.0}))
+    monkeypatch.setattr(Autosave, "__call__", save_every_step)
+    result = small(*SHALLOW_OPTIONS)
+    assert result.exit_code == 0
+    message = "cannot be written (No space left on device); the run continues without a checkpoint"
+    assert result.stderr.count(message) == 1
+    assert Path("out.png").is_file()
+
+
+@pytest.mark.fault("kill -9")
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are killed differently there")
+def test_a_killed_run_resumes(small: Any) -> None:
+    """With a checkpoint at each step, and the remains of one that was being written."""
+    assert small(*SHALLOW_OPTIONS).exit_code == 0
+    unbroken = Path("out.png").read_bytes()
+    Path("out.png").unlink()
+    code = (
+        "import os, sys; from stylize.cli.main import command\n"
+        "from stylize.callbacks.autosave import Autosave\n"
+        "def call(self, step):\n"
+        "    self.latest = step\n"
+        "    self.save()\n"
+        "    if step.iteration == 20: os.kill(os.getpid(), 9)\n"
+        "Autosave.__call__ = call\n"
+        "command(sys.argv[1:])"
+    )
+    arguments = ["photo.png", "painting.png", "-n", "30", "-s", "40", "-o", "out.png"]
+    command = [sys.executable, "-c", code, *arguments, *SHALLOW_OPTIONS]
+    assert subprocess.run(command, check=False).returncode == -9
+    Path(f"{files.temporary_prefix('out.png.checkpoint')}-0.part").touch()
+    assert "resuming after iteration" in small(*SHALLOW_OPTIONS).stderr
+    assert Path("out.png").read_bytes() == unbroken
+    assert sorted(path.name for path in Path().iterdir()) == [
+        "out.png",
+        "painting.png",
+        "photo.png",
+    ]

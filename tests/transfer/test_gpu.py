@@ -1,4 +1,4 @@
-"""What needs a GPU: the same numbers as on the CPU. Skipped where there is none."""
+"""On a GPU the numbers are those of the CPU. Skipped where there is none."""
 
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from stylize import Stylizer
 from stylize.network import weights
 from stylize.network.vgg import Vgg19
 from stylize.transfer.job import Job
-from stylize.transfer.targets import objective
+from stylize.transfer.objective import Objective
+from stylize.transfer.targets import find_targets
 
 
 @pytest.fixture(params=["cuda", "mps"])
 def device(request: pytest.FixtureRequest) -> str:
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if not there[request.param]():
+    available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if not available[request.param]():
         pytest.skip(f"no {request.param} here")
     return str(request.param)
 
@@ -31,7 +32,7 @@ def device(request: pytest.FixtureRequest) -> str:
         {"init": "style", "color": "match"},
     ],
 )
-def test_losses_and_gradient_are_the_cpus(
+def test_losses_and_gradient_are_those_of_the_cpu(
     device: str,
     changes: dict[str, str],
     photo: str,
@@ -43,27 +44,31 @@ def test_losses_and_gradient_are_the_cpus(
     half = Image.linear_gradient("L")
     half.save(tmp_path / "half.png")
     changes = {k: str(tmp_path / "half.png") if v == "HALF" else v for k, v in changes.items()}
-    found = {}
+    results = {}
     for name in ("cpu", device):
         stylizer = Stylizer(size=64, device=name, precision="float32", tv_weight=1, **changes)
         job = Job.prepare(stylizer.options, photo, [painting])
-        evaluate = objective(stylizer.styles, job, job.size)
-        terms, gradient = evaluate(stylizer.start(job, job.size))
-        found[name] = evaluate.losses(terms), gradient.cpu()
-    cpu, gpu = found["cpu"], found[device]
+        targets = find_targets(stylizer.vgg, stylizer.cache, job, job.size)
+        losses, gradient = Objective.build(targets)(stylizer.start_image(job, job.size))
+        results[name] = losses, gradient.cpu()
+    cpu, gpu = results["cpu"], results[device]
     assert gpu[0].total == pytest.approx(cpu[0].total, rel=1e-3)
     assert torch.linalg.vector_norm(gpu[1] - cpu[1]) < 1e-2 * torch.linalg.vector_norm(cpu[1])
 
 
 @pytest.mark.parametrize("precision", ["auto", "float32"])
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-def test_paints(device: str, precision: str, optimizer: str, photo: str, painting: str) -> None:
-    paint = Stylizer(size=96, device=device, precision=precision, optimizer=optimizer)
-    losses = paint(photo, painting, iterations=20, scales=1).losses
+def test_the_loss_falls(
+    device: str, precision: str, optimizer: str, photo: str, painting: str
+) -> None:
+    stylizer = Stylizer(size=96, device=device, precision=precision, optimizer=optimizer)
+    losses = stylizer(photo, painting, iterations=20, scales=1).losses
     assert losses[-1].total < 0.7 * losses[0].total
 
 
-def test_all_of_control_at_once(device: str, photo: str, painting: str, tmp_path: Path) -> None:
+def test_masks_transparency_and_colour_modes_work_together(
+    device: str, photo: str, painting: str, tmp_path: Path
+) -> None:
     Image.linear_gradient("L").save(tmp_path / "half.png")
     cut = Image.open(photo).convert("RGBA")
     cut.putalpha(Image.linear_gradient("L").resize(cut.size))
@@ -77,11 +82,12 @@ def test_all_of_control_at_once(device: str, photo: str, painting: str, tmp_path
         assert result.recipe.device == device
 
 
-def test_unpooling_an_odd_size(device: str) -> None:
-    found = {}
+def test_the_gradient_for_an_odd_size_is_that_of_the_cpu(device: str) -> None:
+    gradients = {}
     for name in ("cpu", device):
         vgg = Vgg19(weights.load("oxford"), "avg", name)
         x = torch.rand(1, 3, 37, 53, generator=torch.Generator().manual_seed(0)).to(name)
         gradient = vgg.backward(vgg.record(x, ["relu3_1"]), lambda _, f, g: g.add_(f))
-        found[name] = gradient.cpu()
-    assert torch.allclose(found["cpu"], found[device], rtol=1e-2, atol=1e-2 * found["cpu"].std())
+        gradients[name] = gradient.cpu()
+    tolerance = 1e-2 * gradients["cpu"].std()
+    assert torch.allclose(gradients["cpu"], gradients[device], rtol=1e-2, atol=tolerance)

@@ -1,12 +1,14 @@
+"""The size of the result, and the scales from coarse to fine."""
+
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylize import PictureError
 from stylize.settings.options import DECLINE, EFFORTS
-from stylize.transfer.scales import check_smallest, plan, result_size, style_size
+from stylize.transfer.scales import check_shorter_side, plan_scales, result_size, style_size
 
 sides = st.integers(16, 8000)
 
@@ -15,17 +17,20 @@ sides = st.integers(16, 8000)
     ("content", "size", "result"),
     [
         ((640, 427), "auto", (512, 342)),
-        ((451, 300), "auto", (451, 300)),  # a smaller photo keeps its size ...
-        ((451, 300), 512, (512, 341)),  # ... unless the option is given
+        ((451, 300), "auto", (451, 300)),  # a smaller content image is not enlarged ...
+        ((451, 300), 512, (512, 341)),  # ... unless the option asks for it
         ((640, 427), "original", (640, 427)),
         ((300, 600), 100, (50, 100)),
         ((10000, 10), 512, (512, 1)),
     ],
 )
-def test_result_size(content: tuple[int, int], size: int | str, result: tuple[int, int]) -> None:
+def test_the_size_of_the_result(
+    content: tuple[int, int], size: int | str, result: tuple[int, int]
+) -> None:
     assert result_size(content, size) == result
 
 
+@settings(deadline=None)
 @given(
     sides,
     sides,
@@ -33,10 +38,10 @@ def test_result_size(content: tuple[int, int], size: int | str, result: tuple[in
     st.sampled_from(list(EFFORTS)),
     st.one_of(st.just("auto"), st.integers(1, 16)),
 )
-def test_plan(
+def test_any_plan_adds_up_doubles_the_size_and_ends_at_the_result(
     width: int, height: int, iterations: int | str, effort: str, scales: int | str
 ) -> None:
-    planned = plan((width, height), iterations, effort, scales, smallest=16)
+    planned = plan_scales((width, height), iterations, effort, scales, smallest=16)
     counts = [scale.iterations for scale in planned]
     if iterations == "auto":
         assert counts[0] == EFFORTS[effort]
@@ -53,37 +58,40 @@ def test_plan(
         assert len(planned) <= int(scales)
 
 
-def test_auto_begins_near_128_pixels() -> None:
-    assert [s.width for s in plan((512, 342), 200, "normal", "auto", 16)] == [128, 256, 512]
-    assert [s.width for s in plan((300, 200), 200, "normal", "auto", 16)] == [150, 300]
-    assert [s.width for s in plan((128, 128), 200, "normal", "auto", 16)] == [128]
+def test_automatic_scales_start_near_128_pixels() -> None:
+    assert [s.width for s in plan_scales((512, 342), 200, "normal", "auto", 16)] == [128, 256, 512]
+    assert [s.width for s in plan_scales((300, 200), 200, "normal", "auto", 16)] == [150, 300]
+    assert [s.width for s in plan_scales((128, 128), 200, "normal", "auto", 16)] == [128]
 
 
-def test_each_scale_has_its_share_of_the_one_before() -> None:
+def test_iterations_decline_from_scale_to_scale() -> None:
     for effort, most in EFFORTS.items():
-        counts = [s.iterations for s in plan((1024, 700), "auto", effort, "auto", 16)]
+        counts = [s.iterations for s in plan_scales((1024, 700), "auto", effort, "auto", 16)]
         assert counts == [round(most * DECLINE**place) for place in range(4)]
-        given = [s.iterations for s in plan((1024, 700), sum(counts), effort, "auto", 16)]
-        assert all(abs(a - b) <= 4 for a, b in zip(counts, given, strict=True))
+        divided = [s.iterations for s in plan_scales((1024, 700), sum(counts), effort, "auto", 16)]
+        assert all(abs(a - b) <= 4 for a, b in zip(counts, divided, strict=True))
     draft, normal, best = (EFFORTS[effort] for effort in ("draft", "normal", "best"))
     assert draft < normal < best
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_no_scale_is_left_without_iterations(effort: str) -> None:
-    planned = plan((65536, 65536), "auto", effort, 16, 1)
+def test_every_scale_has_iterations(effort: str) -> None:
+    planned = plan_scales((65536, 65536), "auto", effort, 16, 1)
     assert len(planned) == 16
     assert all(scale.iterations > 0 for scale in planned)
 
 
-def test_one_scale_and_one_iteration() -> None:
-    (only,) = plan((512, 342), 200, "normal", 1, 16)
+def test_one_scale_or_one_iteration_gives_one_scale() -> None:
+    (only,) = plan_scales((512, 342), 200, "normal", 1, 16)
     assert (only.iterations, only.work) == (200, 200 * 512 * 342)
-    assert len(plan((512, 342), 1, "normal", "auto", 16)) == 1
+    assert len(plan_scales((512, 342), 1, "normal", "auto", 16)) == 1
 
 
+@settings(deadline=None)
 @given(sides, sides, sides, sides, st.floats(0.1, 10))
-def test_painting_has_the_area_of_the_result(a: int, b: int, c: int, d: int, k: float) -> None:
+def test_a_style_image_is_shown_with_the_area_of_the_result(
+    a: int, b: int, c: int, d: int, k: float
+) -> None:
     width, height = style_size((a, b), (c, d), k, smallest=16)
     assert min(width, height) >= 16
     if min(width, height) > 16:
@@ -92,10 +100,10 @@ def test_painting_has_the_area_of_the_result(a: int, b: int, c: int, d: int, k: 
 
 
 def test_no_size_is_planned_twice() -> None:
-    assert [s.width for s in plan((16, 16), 16, "normal", 16, 1)] == [1, 2, 4, 8, 16]
+    assert [s.width for s in plan_scales((16, 16), 16, "normal", 16, 1)] == [1, 2, 4, 8, 16]
 
 
-def test_too_small_names_the_size() -> None:
-    check_smallest((16, 900), 16, "a.jpg")
+def test_the_error_for_a_small_picture_names_its_size() -> None:
+    check_shorter_side((16, 900), 16, "a.jpg")
     with pytest.raises(PictureError, match=r"a\.jpg: 15 x 900 .* at least 16"):
-        check_smallest((15, 900), 16, "a.jpg")
+        check_shorter_side((15, 900), 16, "a.jpg")

@@ -1,4 +1,4 @@
-"""What takes minutes: `pytest -m slow`."""
+"""Tests that take minutes: `pytest -m slow`."""
 
 import math
 import multiprocessing
@@ -13,39 +13,40 @@ from pathlib import Path
 import pytest
 from PIL import ImageChops, ImageStat
 
-from stylize import Stylizer
-from stylize.images import encode as output
+from stylize import Step, Stylizer
+from stylize.images import encode
 from stylize.network.names import LAYERS
 from stylize.transfer.job import Job
-from stylize.transfer.stylizer import Step
 
 ROOT = Path(__file__).parent.parent.parent
 
 pytestmark = pytest.mark.slow
 
 
-def _burn() -> None:
+def _compute_forever() -> None:
     while True:
         sum(range(10**6))
 
 
 @contextmanager
-def load(processes: int) -> Iterator[None]:
-    """A machine busy with other things."""
+def busy_machine(processes: int) -> Iterator[None]:
+    """Runs so many other processes in the block, each of which uses one core."""
     context = multiprocessing.get_context("spawn")
-    burning = [context.Process(target=_burn) for _ in range(processes)]
-    for process in burning:
+    others = [context.Process(target=_compute_forever) for _ in range(processes)]
+    for process in others:
         process.start()
     try:
         yield
     finally:
-        for process in burning:
+        for process in others:
             process.kill()
             process.join()
 
 
-def test_same_file_byte_for_byte_under_load(photo: str, painting: str, tmp_path: Path) -> None:
-    """384 px, 100 iterations: on the machine alone, and with every core busy otherwise."""
+def test_the_same_bytes_are_written_on_an_idle_and_a_busy_machine(
+    photo: str, painting: str, tmp_path: Path
+) -> None:
+    """384 pixels, 100 iterations: alone, and while every core is also used by another process."""
 
     def paint(name: str) -> bytes:
         out = tmp_path / name
@@ -54,12 +55,12 @@ def test_same_file_byte_for_byte_under_load(photo: str, painting: str, tmp_path:
         return out.read_bytes()
 
     alone = paint("a.png")
-    with load(os.cpu_count() or 1):
+    with busy_machine(os.cpu_count() or 1):
         assert paint("b.png") == alone
 
 
-def test_never_stuck_never_diverging() -> None:
-    """200 random combinations: every scale of every run ends lower than it began, in numbers."""
+def test_no_run_gets_stuck_or_diverges() -> None:
+    """200 random combinations: the loss of every scale is finite, and lower at its end."""
     draw = random.Random(0)
     stylizers = {
         (pooling, precision): Stylizer(pooling=pooling, precision=precision)
@@ -68,8 +69,8 @@ def test_never_stuck_never_diverging() -> None:
     }
     for number in range(200):
         pooling, precision = draw.choice(list(stylizers))
-        photo = draw.choice(sorted(ROOT.glob("contents/*.jpg")))
-        painting = draw.choice(sorted(ROOT.glob("styles/*.jpg")))
+        content = draw.choice(sorted(ROOT.glob("contents/*.jpg")))
+        style = draw.choice(sorted(ROOT.glob("styles/*.jpg")))
         options = {
             "size": draw.randint(48, 320),
             "content_weight": 10 ** draw.uniform(-3, 3),
@@ -81,20 +82,19 @@ def test_never_stuck_never_diverging() -> None:
             "iterations": draw.randint(30, 50),
             "seed": draw.randint(0, 9),
         }
-        what = f"{number}: {photo.name}, {painting.name}, {pooling}, {precision}, {options}"
-        seen: dict[tuple[int, int], list[float]] = {}
+        run = f"{number}: {content.name}, {style.name}, {pooling}, {precision}, {options}"
+        losses: dict[tuple[int, int], list[float]] = {}
 
-        def watch(step: Step, seen: dict[tuple[int, int], list[float]] = seen) -> None:
-            size = (step.scale.width, step.scale.height)
-            seen.setdefault(size, []).append(step.losses.total)
+        def watch(step: Step, losses: dict[tuple[int, int], list[float]] = losses) -> None:
+            losses.setdefault(step.scale.size, []).append(step.losses.total)
 
         stylizer = stylizers[pooling, precision]
-        job = Job.prepare(stylizer.options.but(**options), str(photo), [str(painting)])
-        result = stylizer.paint(job, watch)
-        for totals in seen.values():
-            assert all(map(math.isfinite, totals)), what
-            assert len(totals) == 1 or totals[-1] < totals[0], what
-        first = stylizer.start(job, job.size)[0].permute(1, 2, 0).clamp(0, 1)
-        start = output.to_image(first.numpy())
+        job = Job.prepare(stylizer.options.replace(**options), str(content), [str(style)])
+        result = stylizer.paint(job, [watch])
+        for totals in losses.values():
+            assert all(map(math.isfinite, totals)), run
+            assert len(totals) == 1 or totals[-1] < totals[0], run
+        first = stylizer.start_image(job, job.size)[0].permute(1, 2, 0).clamp(0, 1)
+        start = encode.to_image(first.numpy())
         moved = ImageStat.Stat(ImageChops.difference(result.image, start)).mean
-        assert max(moved) > 2, what
+        assert max(moved) > 2, run

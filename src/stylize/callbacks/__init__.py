@@ -1,1 +1,1 @@
-"""What watches each step of a run."""
+"""What watches a run: each callback is called with every `Step`, and may ask the run to stop."""

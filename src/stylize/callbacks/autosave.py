@@ -1,12 +1,13 @@
-"""Checkpoints of a run of the command: written now and then, and taken up again. No torch."""
+"""Checkpoints of a run: saved at intervals, found again by the next run, deleted at the end."""
 
 import contextlib
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .. import files as writing
+from .. import files
 from ..errors import CheckpointError, StylizeError
 
 if TYPE_CHECKING:
@@ -15,102 +16,114 @@ if TYPE_CHECKING:
     from ..transfer.step import Step
     from ..transfer.stylizer import Stylizer
 
-#: Seconds from one to the next; a shorter run has none.
-EVERY = 60.0
-
 log = logging.getLogger(__name__)
 
 
-class Keeper:
-    """Keeps a checkpoint of one run.
+class Autosave:
+    """Saves checkpoints of one run to a file.
 
-    A fault in writing costs the checkpoint and not the run; it is told once.
+    A failure to write costs the checkpoint and not the run; it is reported once.
 
     Args:
-        path: of its file.
-        every: seconds from one to the next.
+        path: of the file; None for no checkpoints.
+        seconds: from one checkpoint to the next.
+        stopping: says whether the run ends after the present step; a checkpoint is then saved at
+            once.
+
+    Attributes:
+        exists: whether the file holds a checkpoint of this run.
     """
 
-    def __init__(self, path: str, every: float = EVERY) -> None:
-        self.path, self.every = path, every
-        self.due = time.monotonic() + every
-        self.there = self.told = False
+    def __init__(
+        self, path: str | None, seconds: float, stopping: Callable[[], object] = lambda: False
+    ) -> None:
+        self.path, self.seconds, self.stopping = path, seconds, stopping
+        self.due = time.monotonic() + seconds
+        self.latest: Step | None = None
+        self.exists = self.reported = False
 
-    def sized(self, painter: "Stylizer", job: "Job", share: float | None) -> "Job":
-        """The job in the size that an earlier run of it took with `--size fit`, if it still fits.
+    def with_checkpoint_size(self, stylizer: "Stylizer", job: "Job") -> "Job":
+        """The job in the size that an earlier run with `--size fit` chose, if that still fits.
 
-        Or free memory, which is never quite the same, would decide whether the run goes on.
+        Free memory is never quite the same; it should not decide whether a run can resume.
 
         Args:
-            painter: that is to go on.
-            job: what it is to paint.
-            share: as in `Stylizer.fitted`.
+            stylizer: that is going to paint.
+            job: what it is going to paint.
         """
         from ..transfer import checkpoint
 
-        if job.options.size == "fit" and (size := checkpoint.size(self.path)):
+        if self.path and job.options.size == "fit" and (size := checkpoint.read_size(self.path)):
             with contextlib.suppress(StylizeError):
-                before = job.fit(size)
-                if checkpoint.recipe(self.path) == painter.recipe(before).text():
-                    return painter.fitted(before, share)
+                earlier = job.with_size(size)
+                if checkpoint.read_recipe_text(self.path) == stylizer.recipe(earlier).text():
+                    return stylizer.fit_to_memory(earlier)
         return job
 
-    def latest(self, painter: "Stylizer", job: "Job", resume: bool) -> "Checkpoint | None":
-        """Where an earlier run of the same picture was, if there is anything of it.
+    def load(self, stylizer: "Stylizer", job: "Job", resume: bool) -> "Checkpoint | None":
+        """The checkpoint of an earlier run of the same picture, if there is one.
 
-        What cannot be gone on from is set aside under another name, and told.
+        An unusable checkpoint is renamed and reported.
 
         Args:
-            painter: that is to go on.
-            job: what it is to paint.
-            resume: whether to go on.
+            stylizer: that is going to paint.
+            job: what it is going to paint.
+            resume: whether to use it; otherwise it stays until it is replaced or deleted.
         """
+        if self.path is None:
+            return None
         with contextlib.suppress(OSError):
-            writing.sweep(self.path)
+            files.remove_stale_parts(self.path)
         if not os.path.lexists(self.path):
             return None
         from ..transfer.checkpoint import Checkpoint
 
         try:
-            found = Checkpoint.load(self.path, painter.recipe(job), painter.device)
+            checkpoint = Checkpoint.load(self.path, stylizer.recipe(job), stylizer.device)
         except CheckpointError as error:
-            aside = f"{self.path}.unused"
+            renamed = f"{self.path}.unused"
             with contextlib.suppress(OSError):
-                os.replace(self.path, aside)
-            log.warning("%s; set aside as %s, begun afresh", error, aside)
+                os.replace(self.path, renamed)
+            log.warning("%s; renamed it to %s, started over", error, renamed)
             return None
-        self.there = True
+        self.exists = True
         if not resume:
             return None
-        total = sum(scale.iterations for scale in job.scales)
-        log.warning("%s: goes on after iteration %d of %d", self.path, found.iteration(job), total)
-        return found
+        iterations = sum(scale.iterations for scale in job.scales)
+        done = checkpoint.iteration(job)
+        log.warning("%s: resuming after iteration %d of %d", self.path, done, iterations)
+        return checkpoint
 
     def __call__(self, step: "Step") -> None:
-        """Write one if it is time to."""
-        if time.monotonic() >= self.due:
-            self.save(step)
+        """Save a checkpoint if it is time to."""
+        self.latest = step
+        if self.stopping() or time.monotonic() >= self.due:
+            self.save()
 
-    def save(self, step: "Step") -> bool:
-        """Write one; whether it is there now."""
-        if step.checkpoint is None:
+    def save(self) -> bool:
+        """Save a checkpoint of the latest step.
+
+        Returns:
+            Whether it was saved.
+        """
+        if self.path is None or self.latest is None:
             return False
         try:
-            step.checkpoint().save(self.path)
-            self.there = True
+            self.latest.checkpoint().save(self.path)
+            self.exists = True
             return True
-        except (StylizeError, MemoryError, RuntimeError) as error:  # a run is worth more
-            if not self.told:
-                told = error if isinstance(error, StylizeError) else f"{self.path}: {error!r}"
-                log.warning("%s; the run goes on without a checkpoint", told)
-            self.told = True
+        except (StylizeError, MemoryError, RuntimeError) as error:  # the run is worth more
+            if not self.reported:
+                message = error if isinstance(error, StylizeError) else f"{self.path}: {error!r}"
+                log.warning("%s; the run continues without a checkpoint", message)
+            self.reported = True
             return False
         finally:
-            # From its end on, so that a slow disk does not take all of the time.
-            self.due = time.monotonic() + self.every
+            # Counted from the end of writing, so that a slow disk does not take all of the time.
+            self.due = time.monotonic() + self.seconds
 
-    def forget(self) -> None:
-        """The picture is done."""
-        if self.there:
+    def delete(self) -> None:
+        """Delete the file, because the picture is complete."""
+        if self.path and self.exists:
             with contextlib.suppress(OSError):
                 os.unlink(self.path)

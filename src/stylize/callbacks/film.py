@@ -1,4 +1,4 @@
-"""Seeing a picture grow: snapshots on the way, or a film. Callbacks on `Step`. No torch."""
+"""How a picture grew: snapshots in a folder, or a film."""
 
 import io
 import os
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from PIL import Image, ImageColor, features
 
-from .. import files as writing
+from .. import files
 from ..errors import OptionError, OutputError
-from ..images import encode as output
+from ..images import encode
 
 if TYPE_CHECKING:
     from av import VideoStream
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from ..transfer.step import Step
 
 #: The longer side of a film by its suffix, in pixels; smaller pictures are not enlarged. GIF and
-#: APNG hold every frame nearly in full (15 and 35 MB for a film); the others some 5 MB.
+#: APNG store every frame nearly in full (15 and 35 MB for a film); the others take some 5 MB.
 SIDES = {".gif": 480, ".webp": 640, ".apng": 480, ".mp4": 1280}
-#: At most; 8 seconds.
+#: Number of frames, at most; 8 seconds.
 FRAMES = 120
-#: Frames per second of an mp4, and what a frame lasts elsewhere: a GIF counts in 10 ms.
+#: Frames per second of an mp4, and the duration of a frame elsewhere: a GIF counts in 10 ms.
 RATE, MILLISECONDS = 15, 70
-#: For how many frames more the first and the last picture are held: 0.7 and 2.5 seconds in all.
+#: For how many more frames the first and the last picture are shown: 0.7 and 2.5 seconds in all.
 FIRST, LAST = 9, 35
-#: libx264 if there is, as players go; else mpeg4. One thread, because bytes depend on their number.
+#: libx264 where PyAV has it, for the sake of players; else mpeg4. One thread, because the bytes
+#: depend on the number of threads.
 ENCODERS = {
     "libx264": {"crf": "20", "threads": "1"},
     "mpeg4": {"qmin": "2", "qmax": "4", "threads": "1"},
@@ -35,18 +36,18 @@ ENCODERS = {
 
 
 class Snapshots:
-    """Writes the picture so far into a folder, as in 000010.png after iteration 10.
+    """Writes the picture so far into a folder: 000010.png after iteration 10.
 
     Args:
-        folder: made, with its parents, when the first snapshot is due.
-        every: iterations from one to the next; where a scale ends early and numbers are skipped,
-            the next one that there is counts.
+        folder: created, with its parents, when the first snapshot is due.
+        every: iterations from one snapshot to the next. Where a scale ends early and numbers are
+            skipped, the next iteration counts.
         save: writes a picture, H x W x 3 or 4 floats in [0, 1], whole or not at all.
         suffix: of the files, with its dot.
 
     Raises:
         OptionError: `every` is less than 1.
-        OutputError: the folder is not there and cannot be made, or no file can be made in it.
+        OutputError: the folder does not exist and cannot be created, or is not writable.
     """
 
     def __init__(
@@ -57,57 +58,61 @@ class Snapshots:
         suffix: str = ".png",
     ) -> None:
         if every < 1:
-            raise OptionError(f"snapshots every {every} iterations: give 1 or more")
+            raise OptionError(f"snapshots every {every} iterations: give a number of 1 or more")
         self.every, self.save, self.suffix = every, save, suffix
         self.taken = 0
         self.folder = Path(folder)
-        with writing.told(folder), writing.aside(writing.nearest_folder(folder) / "snapshot"):
+        with (
+            files.output_errors(folder),
+            files.temporary_beside(files.nearest_existing_folder(folder) / "snapshot"),
+        ):
             pass
 
     def __call__(self, step: "Step") -> None:
-        """Write the picture if it is time to.
+        """Write the picture if a snapshot is due.
 
         Raises:
-            OutputError: the folder cannot be made, or what `save` raises.
+            OutputError: the folder cannot be created, or what `save` raises.
         """
         due = step.iteration // self.every
         if due > self.taken:
-            with writing.told(self.folder):
+            with files.output_errors(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
             self.save(step.picture(), self.folder / f"{step.iteration:06}{self.suffix}")
         self.taken = due
 
 
 class Timelapse:
-    """A film of a picture that grows, as .gif, .webp, .apng or .mp4.
+    """A film of how a picture grew, as .gif, .webp, .apng or .mp4.
 
-    Used as a context: a run that ended, if early, gives a film when the block is left; an
-    exception gives none, and what was there by that name stays.
+    Used as a context. When the block is left, the film is written, also of a run that ended early.
+    After an exception none is written, and an existing file of that name stays.
 
         with Timelapse("film.gif") as film:
             result = stylize("photo.jpg", "painting.jpg", on_step=film)
 
-    The frames, `FRAMES` at most, are spread evenly over the iterations planned: each of the scales
-    has a fast beginning of its own, so that no part is long without change. The first
+    The frames, `FRAMES` at most, are spread evenly over the planned iterations: the picture changes
+    fast at the start of each scale, so that no part of the film is long without change. The first
     evaluation and the last picture are always among them.
 
     Memory is bounded by `FRAMES` pictures of `SIDES`, 3 bytes a pixel: 150 MB for .webp, 85 for
     .gif and .apng, a third more while a .gif is written. An .mp4 is encoded as it grows.
 
     Args:
-        path: where to, when the context is left; a link is followed, what is there is replaced.
-        background: what is seen through a transparent picture, as "#rrggbb" or a name.
+        path: of the film. A link is followed, and an existing file is replaced.
+        background: colour behind a transparent picture, as "#rrggbb" or a name.
 
     Raises:
         OptionError: there is no such colour.
-        OutputError: unknown suffix, missing folder, no permission, or PyAV is not installed.
+        OutputError: the suffix is unknown, the folder does not exist, the file may not be written,
+            or PyAV is not installed.
     """
 
     def __init__(self, path: str | os.PathLike[str], background: str = "#ffffff") -> None:
         try:
             self.background = ImageColor.getcolor(background, "RGB")
         except ValueError as error:
-            raise OptionError(f"{background!r} is no colour; give one as in #ff8000") from error
+            raise OptionError(f"{background!r} is not a colour; give one as in #ff8000") from error
         self.path = os.fspath(path)
         self.suffix = Path(path).suffix.lower()
         if self.suffix not in SIDES:
@@ -117,7 +122,7 @@ class Timelapse:
             raise OutputError(f"{self.path}: this Pillow was built without webp; use .gif")
         if self.suffix == ".mp4":
             _encoder(self.path)
-        writing.writable(path)
+        files.check_writable(path)
         self._forget()
 
     def _forget(self) -> None:
@@ -136,17 +141,17 @@ class Timelapse:
             self._forget()
 
     def __call__(self, step: "Step") -> None:
-        """Take a step; only those that become a frame are asked for their picture."""
+        """Take a step. Only a step that becomes a frame is asked for its picture."""
         self.latest = step
-        # From 0 to FRAMES - 1; the last of them is met by the last iteration planned alone, and
-        # so is free for the last picture of a run that ended early.
+        # From 0 to FRAMES - 1. Only the last planned iteration gets the last place, which is
+        # therefore free for the last picture of a run that ended early.
         place = (step.iteration - 1) * (FRAMES - 1) // max(1, step.iterations - 1)
         if place >= self.due:
             self.due = place + 1
             self._show(step)
 
     def _show(self, step: "Step") -> None:
-        image = output.laid_over(output.to_image(step.picture()), self.background)
+        image = encode.lay_over(encode.to_image(step.picture()), self.background)
         if self.reel is None:
             self.size = _size(image.size, self.suffix)
             video = self.suffix == ".mp4"
@@ -155,7 +160,7 @@ class Timelapse:
         self.shown = step
 
     def close(self) -> None:
-        """Write the film so far, whole or not at all; without a frame, nothing.
+        """Write the film so far, whole or not at all; without any frame, write nothing.
 
         Raises:
             OutputError: it cannot be written.
@@ -166,13 +171,13 @@ class Timelapse:
         self._forget()
         if reel is None:
             return
-        with writing.told(self.path):
+        with files.output_errors(self.path):
             data = reel.data()
-        writing.write(self.path, data)
+        files.write(self.path, data)
 
 
 class _Pictures:
-    """A film by Pillow, which wants all frames at once.
+    """A film written by Pillow, which needs all frames at once.
 
     Args:
         suffix: ".gif", ".webp" or ".apng".
@@ -187,9 +192,9 @@ class _Pictures:
 
     def data(self) -> bytes:
         """The film as the bytes of a file."""
-        lasting = [MILLISECONDS] * len(self.frames)
-        lasting[0] += FIRST * MILLISECONDS
-        lasting[-1] += LAST * MILLISECONDS
+        durations = [MILLISECONDS] * len(self.frames)
+        durations[0] += FIRST * MILLISECONDS
+        durations[-1] += LAST * MILLISECONDS
         frames = _one_palette(self.frames) if self.suffix == ".gif" else self.frames
         buffer = io.BytesIO()
         frames[0].save(
@@ -197,18 +202,18 @@ class _Pictures:
             {".gif": "GIF", ".webp": "WEBP", ".apng": "PNG"}[self.suffix],
             save_all=True,
             append_images=frames[1:],
-            duration=lasting,
-            loop=0,  # without end
+            duration=durations,
+            loop=0,  # for ever
             **({"quality": 85} if self.suffix == ".webp" else {}),
         )
         return buffer.getvalue()
 
 
 class _Video:
-    """A film by PyAV, encoded in memory frame by frame.
+    """A film written by PyAV, which encodes frame by frame in memory.
 
     Args:
-        path: what the film will be called.
+        path: of the film, for messages.
         size: (width, height) in pixels, both even.
     """
 
@@ -216,11 +221,11 @@ class _Video:
         import av
 
         self.buffer = io.BytesIO()
-        # The index comes first, into room left for it, so that a browser plays at once.
+        # The index is written first, into space reserved for it, so that a browser plays at once.
         self.container = av.open(
             self.buffer, "w", format="mp4", container_options={"moov_size": "16384"}
         )
-        # Said in full, because players guess the matrix of colours by the size.
+        # Stated in full, because players otherwise guess the colour matrix from the size.
         colors = dict.fromkeys(("colorspace", "color_primaries", "color_trc"), "bt709")
         encoder = _encoder(path)
         settings = {**ENCODERS[encoder], **colors, "color_range": "tv"}
@@ -253,21 +258,21 @@ class _Video:
 
 
 def _size(size: tuple[int, int], suffix: str) -> tuple[int, int]:
-    """The (width, height) of a film, for pictures of a (width, height)."""
+    """The (width, height) of a film of pictures of this (width, height)."""
     factor = min(1, SIDES[suffix] / max(size))
     width, height = (max(1, round(side * factor)) for side in size)
-    if suffix == ".mp4":  # one colour for 2 x 2 pixels
+    if suffix == ".mp4":  # one chroma value for 2 x 2 pixels
         width, height = (max(2, side // 2 * 2) for side in (width, height))
     return width, height
 
 
 def _one_palette(frames: list[Image.Image]) -> list[Image.Image]:
-    """The frames in 256 colours that serve them all.
+    """The frames in one palette of 256 colours.
 
-    A palette for each would flicker; dithering would too, takes more bytes, and is not missed in
-    a picture made of brushwork.
+    A palette for each frame would flicker, and so would dithering, which also takes more bytes and
+    is not missed in a picture made of brushwork.
     """
-    # A sixteenth of every frame's pixels, and all of the last one, which is looked at longest.
+    # A sixteenth of every frame's pixels, and all of the last frame's, which is shown longest.
     small = [max(1, side // 4) for side in frames[0].size]
     sample = [frame.resize(small, Image.Resampling.NEAREST).tobytes() for frame in frames]
     pixels = b"".join([*sample, frames[-1].tobytes()])

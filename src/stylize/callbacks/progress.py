@@ -1,10 +1,10 @@
-"""What watches a run: the bars, and the forecast."""
+"""Progress bars, and a warning that a run will take long."""
 
 import logging
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -14,58 +14,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Seen(NamedTuple):
-    """What a bar shows of a step; small enough to be sent from process to process.
-
-    Attributes:
-        width, height: of the scale, in pixels.
-        iteration, iterations: as in `Step`.
-        work_left: in this picture, as in `Step`.
-        content, style: losses.
-    """
-
-    width: int
-    height: int
-    iteration: int
-    iterations: int
-    work_left: int
-    content: float
-    style: float
-
-    @classmethod
-    def of(cls, step: "Step") -> "Seen":
-        """What is seen of a step."""
-        scale, losses = step.scale, step.losses
-        return cls(
-            scale.width,
-            scale.height,
-            step.iteration,
-            step.iterations,
-            step.work_left,
-            losses.content,
-            losses.style,
-        )
-
-    @property
-    def work(self) -> int:
-        """Pixels evaluated at this step."""
-        return self.width * self.height
-
-
-def hidden(quiet: bool) -> bool:
-    """Whether bars are not to be shown: not wanted, or stderr is no terminal."""
+def bars_hidden(quiet: bool) -> bool:
+    """Whether progress bars are hidden: by `--quiet`, or because stderr is not a terminal."""
     return quiet or sys.stderr is None or not sys.stderr.isatty()
 
 
 class Bar:
     """A tqdm bar on stderr: size, iteration, losses, and the time left for the picture.
 
-    It counts pixels evaluated, not iterations: an iteration at the finest size takes many times
-    as long as one at the coarsest, and the time left would be off by as much.
+    It counts pixels evaluated, not iterations: an iteration at the finest scale takes many times as
+    long as one at the coarsest, and the time left would be wrong by as much.
 
     Args:
         hidden: show nothing.
-        line: on which line of several, from 0.
+        line: on which of several lines, from 0.
     """
 
     def __init__(self, hidden: bool = False, line: int = 0) -> None:
@@ -80,19 +42,19 @@ class Bar:
         self.close()
 
     def close(self) -> None:
-        """Leave the bar as it is; the next step begins another."""
+        """Leave the bar as it is; the next step opens another one."""
         if self.bar is not None:
             self.bar.close()
         self.bar, self.done = None, 0
 
-    def __call__(self, seen: Seen) -> None:
+    def __call__(self, step: "Step") -> None:
         """Show a step."""
-        self.done += seen.work
-        said = f"{seen.width}x{seen.height} {seen.iteration}/{seen.iterations}"
+        self.done += step.scale.pixels
+        text = f"{step.scale.width}x{step.scale.height} {step.iteration}/{step.iterations}"
         if self.bar is None:
             self.bar = tqdm(
-                desc=said,
-                initial=seen.work,  # the first evaluation's time has passed before the clock starts
+                desc=text,
+                initial=step.scale.pixels,  # the first evaluation ended before the clock starts
                 disable=self.hidden,
                 file=sys.stderr,
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
@@ -100,83 +62,84 @@ class Bar:
                 position=self.line or None,
                 leave=None if self.line else True,
             )
-        self.bar.set_description_str(said, refresh=False)
-        self.bar.set_postfix_str(f"content {seen.content:.3g}, style {seen.style:.3g}", False)
-        # Where a scale ends early the total shrinks: what is skipped was not painted at once.
-        self.bar.total = self.done + seen.work_left
+        content, style = step.losses.content, step.losses.style
+        self.bar.set_description_str(text, refresh=False)
+        self.bar.set_postfix_str(f"content {content:.3g}, style {style:.3g}", False)
+        # Where a scale ends early, the total shrinks: skipped work must not count as done.
+        self.bar.total = self.done + step.work_left
         self.bar.update(self.done - self.bar.n)
 
 
 class FolderBars:
-    """A bar for the whole folder, and under it one for each picture under way.
+    """One bar for the whole folder, and below it one for each picture in progress.
 
     Args:
-        work: of each picture, as planned: pixels to be evaluated.
-        ended: how many pictures need no work, and are settled.
+        work: for each picture, the pixels that are to be evaluated.
+        finished: how many pictures need no work.
         hidden: show nothing.
     """
 
-    def __init__(self, work: Sequence[int], ended: int = 0, hidden: bool = False) -> None:
+    def __init__(self, work: Sequence[int], finished: int = 0, hidden: bool = False) -> None:
         self.left = list(work)
         self.done = 0
-        self.ended = ended
+        self.finished = finished
         self.hidden = hidden
-        self.under_way: dict[int, Bar] = {}
+        self.bars: dict[int, Bar] = {}
         self.folder: tqdm[Any] = tqdm(
             disable=hidden,
             file=sys.stderr,
-            desc=self._said(),
+            desc=self._text(),
             total=sum(self.left),
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left",
             dynamic_ncols=True,
-            smoothing=0,  # the mean pace: pictures differ in size, and some end early
+            smoothing=0,  # the mean speed: pictures differ in size, and some end early
         )
 
     def __enter__(self) -> "FolderBars":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for bar in self.under_way.values():
+        for bar in self.bars.values():
             bar.close()
         self.folder.close()
 
-    def step(self, number: int, seen: Seen) -> None:
+    def step(self, number: int, step: "Step") -> None:
         """Show a step of one of the pictures."""
-        if number not in self.under_way:
-            lines = {bar.line for bar in self.under_way.values()}
+        if number not in self.bars:
+            lines = {bar.line for bar in self.bars.values()}
             line = next(line for line in range(1, len(lines) + 2) if line not in lines)
-            self.under_way[number] = Bar(self.hidden, line)
-        self.under_way[number](seen)
-        self.left[number] = seen.work_left
-        if not self.done:  # the clock starts when the network is there, and has been used once
+            self.bars[number] = Bar(self.hidden, line)
+        self.bars[number](step)
+        self.left[number] = step.work_left
+        if not self.done:  # the clock starts once the network is loaded and was used once
             self.folder.reset()
-            self.folder.initial = seen.work
-        self._show(seen.work)
+            self.folder.initial = step.scale.pixels
+        self._update(step.scale.pixels)
 
-    def end(self, number: int) -> None:
-        """A picture is done, or will not be."""
-        if number in self.under_way:
-            self.under_way.pop(number).close()
+    def finish(self, number: int) -> None:
+        """Count a picture as finished, whether it was painted or not."""
+        if number in self.bars:
+            self.bars.pop(number).close()
         self.left[number] = 0
-        self.ended += 1
-        self._show(0)
+        self.finished += 1
+        self._update(0)
         self.folder.refresh()
 
-    def _said(self) -> str:
-        return f"{self.ended}/{len(self.left)} pictures"
+    def _text(self) -> str:
+        return f"{self.finished}/{len(self.left)} pictures"
 
-    def _show(self, work: int) -> None:
+    def _update(self, work: int) -> None:
         self.done += work
-        self.folder.set_description_str(self._said(), refresh=False)
-        # What will not be painted, was not painted at once.
+        self.folder.set_description_str(self._text(), refresh=False)
+        # Work that is skipped must not count as done.
         self.folder.total = self.done + sum(self.left)
         self.folder.update(work)
 
 
 class Forecast:
-    """Says once, and early, that a run will take minutes."""
+    """Warns once, early, that a run will take minutes."""
 
-    #: Evaluations that are timed, after the first, which is slower than the others.
+    #: Evaluations that are timed; the one before them is slower than the others.
     TIMED = 3
     #: Seconds that a newcomer waits without a word.
     PATIENCE = 120
@@ -185,13 +148,13 @@ class Forecast:
         self.started = 0.0
         self.left = 0
 
-    def __call__(self, seen: Seen) -> None:
-        """Time the first steps."""
-        if seen.iteration == 1:
-            self.started, self.left = time.perf_counter(), seen.work_left
-        if seen.iteration == 1 + self.TIMED and seen.work_left < self.left:
-            pace = (time.perf_counter() - self.started) / (self.left - seen.work_left)
-            seconds = pace * seen.work_left
+    def __call__(self, step: "Step") -> None:
+        """Time the first steps, and warn after them."""
+        if step.iteration == 1:
+            self.started, self.left = time.perf_counter(), step.work_left
+        if step.iteration == 1 + self.TIMED and step.work_left < self.left:
+            pace = (time.perf_counter() - self.started) / (self.left - step.work_left)
+            seconds = pace * step.work_left
             if seconds > self.PATIENCE:
                 log.warning(
                     "this will take about %d minutes; a smaller --size or --effort draft takes"

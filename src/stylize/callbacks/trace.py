@@ -1,37 +1,36 @@
-"""A run in numbers, a line for each evaluation of the network. A callback on `Step`. No torch."""
+"""A run in numbers: one line of JSON for each evaluation of the network."""
 
 import contextlib
 import json
 import os
 import time
-from dataclasses import asdict
 from math import isfinite
 from typing import IO, TYPE_CHECKING
 
-from .. import files as writing
+from .. import files
 
 if TYPE_CHECKING:
     from ..transfer.step import Step
 
 
 class Trace:
-    """Writes what each step found, as a line of JSON that is in the file at once.
+    """Writes the numbers of each step as a line of JSON, which is in the file at once.
 
-    Used as a context, which closes the file. A run that goes on from a checkpoint goes on here too:
-    the lines until then stay.
+    Used as a context, which closes the file. When a run resumes from a checkpoint, so does its
+    trace: the lines of the earlier iterations stay.
 
     Args:
-        path: of the file; what is there is replaced, unless the run goes on.
+        path: of the file. An existing file is replaced, unless the run resumes.
 
     Raises:
-        OutputError: missing folder, a folder by that name, or no permission.
+        OutputError: the parent folder does not exist, the path is a folder, or may not be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
         self.file: IO[str] | None = None
         self.last = self.elapsed = 0.0
-        writing.writable(path)
+        files.check_writable(path)
 
     def __enter__(self) -> "Trace":
         self.last = time.perf_counter()
@@ -39,7 +38,7 @@ class Trace:
 
     def __exit__(self, *_: object) -> None:
         if self.file:
-            with contextlib.suppress(OSError):  # of a line that was told not to be written
+            with contextlib.suppress(OSError):  # of a line whose failure was reported already
                 self.file.close()
         self.file = None
 
@@ -50,28 +49,28 @@ class Trace:
             OutputError: it cannot be written.
         """
         now = time.perf_counter()
-        took, self.last = now - self.last, now
-        with writing.told(self.path):
+        seconds, self.last = now - self.last, now
+        with files.output_errors(self.path):
             if self.file is None:
                 self._open(step.iteration)
             assert self.file
-            self.elapsed += took
+            self.elapsed += seconds
             line = {
                 "iteration": step.iteration,
                 "width": step.scale.width,
                 "height": step.scale.height,
-                "seconds": round(took, 4),
+                "seconds": round(seconds, 4),
                 "elapsed": round(self.elapsed, 4),
-                "step": step.step,
-                **{name: _number(value) for name, value in asdict(step.tried).items()},
+                "step": step.step_length,
+                **{name: _number(value) for name, value in step.tried.as_dict().items()},
                 "best": step.losses.total,
             }
             self.file.write(f"{json.dumps(line)}\n")
             self.file.flush()
 
     def _open(self, iteration: int) -> None:
-        """Keep what an earlier run wrote before this iteration, if it did not begin with it."""
-        kept: list[str] = []
+        """Open the file; where the run resumes at `iteration`, keep the lines before it."""
+        earlier: list[str] = []
         if iteration > 1 and os.path.exists(self.path):
             with open(self.path, encoding="utf-8", errors="replace") as file:
                 for text in file:
@@ -81,13 +80,13 @@ class Trace:
                             break
                         self.elapsed = float(line["elapsed"])
                     except (ValueError, KeyError, TypeError):
-                        break  # cut short, or not ours
-                    kept.append(text)
-        # Not by way of another name: it is there to be looked at while it grows.
+                        break  # the line was cut short, or is not from a trace
+                    earlier.append(text)
+        # Not written under another name first: the file is there to be read while it grows.
         self.file = open(self.path, "w", encoding="utf-8")  # noqa: SIM115
-        self.file.writelines(kept)
+        self.file.writelines(earlier)
 
 
 def _number(value: float) -> float | None:
-    """JSON knows no infinity."""
+    """JSON has no infinity."""
     return value if isfinite(value) else None

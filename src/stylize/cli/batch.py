@@ -1,173 +1,243 @@
-"""Many pictures: what there is left to do, who does it, and what became of each.
+"""Many pictures by the command: what is left to do, who does it, and how each picture went.
 
 torch is not imported before there is something to paint.
 """
 
+import contextlib
 import functools
 import logging
 import os
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
 
-from .. import files as locks
-from .. import files as writing
-from ..callbacks.progress import FolderBars, Seen, hidden
-from ..errors import DeviceError, StylizeError
-from ..images import probe as files
+from .. import files
+from ..callbacks.progress import FolderBars, bars_hidden
+from ..errors import DeviceError, ExitCode, PictureError, StylizeError
+from ..images import probe
 from ..transfer import job
 from ..transfer.scales import Scale
-from . import workers as executors
-from .existing import standing
-from .order import Order
-from .single import Outcome, Studio, paint
-from .task import Request, check
-from .workers import Executor, Lost, Tell
-
-if TYPE_CHECKING:
-    from ..transfer.step import Step
-
-Row = tuple[Request, Outcome]
+from ..transfer.step import Step
+from . import report, terminal, workers
+from .existing import reason_to_skip
+from .folders import list_tasks
+from .report import Row
+from .single import Resources, paint
+from .task import Arguments, Outcome, Status, Task
+from .terminal import Interrupted
+from .workers import Executor, Report, WorkerDied
 
 log = logging.getLogger(__name__)
 
 
-def settled(order: Order, requests: Sequence[Request]) -> Generator[Row, None, None]:
-    """Each picture as soon as it is known what became of it."""
-    waiting: dict[int, Request] = {}
-    traces = functools.cache(locks.traces)
-    for number, request in enumerate(requests):
-        outcome = at_a_glance(request, traces)
+def run_batch(arguments: Arguments) -> ExitCode:
+    """The command for folders.
+
+    Raises:
+        StylizeError: one of its subclasses, for an error that concerns all pictures.
+    """
+    tasks, unreadable = list_tasks(arguments)
+    rows = unreadable_rows(arguments, unreadable)
+    started = time.perf_counter()
+    for row in rows:
+        _report(arguments, row)
+    not_started = len(tasks)
+    if rows and arguments.fail_fast:
+        tasks = []
+    error: KeyboardInterrupt | StylizeError | None = None
+    try:
+        with contextlib.closing(paint_all(arguments, tasks)) as painted:
+            for row in painted:
+                not_started -= 1
+                rows.append(row)
+                _report(arguments, row)
+    except (KeyboardInterrupt, StylizeError) as raised:
+        error = raised
+    for line in report.table(rows):
+        log.warning("%s", line)
+    seconds = report.duration(time.perf_counter() - started)
+    log.warning("%s; %s", report.total(rows, not_started), seconds)
+    if isinstance(error, StylizeError):
+        raise error
+    if error:
+        log.warning("interrupted; run the same command again to resume")
+        return error.exit_code if isinstance(error, Interrupted) else ExitCode.INTERRUPTED
+    return exit_code(rows)
+
+
+def unreadable_rows(arguments: Arguments, unreadable: Sequence[tuple[str, str]]) -> list[Row]:
+    """A failed row for each folder that could not be read, given its path and the reason."""
+    return [
+        (
+            Task(folder, (), "", arguments),
+            Outcome.failed(PictureError(f"{folder}: cannot be read ({reason})")),
+        )
+        for folder, reason in unreadable
+    ]
+
+
+def exit_code(rows: Sequence[Row]) -> ExitCode:
+    """The exit code after all pictures of a folder."""
+    failed = any(outcome.status is Status.FAILED for _, outcome in rows)
+    return ExitCode.SOME_FAILED if failed else ExitCode.DONE
+
+
+def _report(arguments: Arguments, row: Row) -> None:
+    """Report at once how a picture went."""
+    task, outcome = row
+    if arguments.json:
+        terminal.print_text(report.as_json(task, outcome))
+    if outcome.status is Status.FAILED:
+        name = f"{task.output}: " if task.output else ""
+        log.error("%sfailed: %s", name, outcome.reason)
+
+
+def paint_all(arguments: Arguments, tasks: Sequence[Task]) -> Generator[Row, None, None]:
+    """Paint all pictures, and yield each with its outcome as soon as that is known."""
+    waiting: dict[int, Task] = {}
+    pending = functools.cache(files.pending_prefixes)
+    for number, task in enumerate(tasks):
+        outcome = outcome_without_painting(task, pending)
         if not outcome:
-            waiting[number] = request
+            waiting[number] = task
             continue
-        yield request, outcome
-        if outcome.status == "failed" and order.fail_fast:
+        yield task, outcome
+        if outcome.status is Status.FAILED and arguments.fail_fast:
             return
     if not waiting:
         return
-    shown = not hidden(order.quiet)
-    work = [_work(request) if shown and n in waiting else 0 for n, request in enumerate(requests)]
-    executor: Executor[_Task, Outcome | None]
-    if order.jobs > 1:  # also for one picture: its bytes depend on the threads that it gets
-        executor = executors.Processes(_Artist, order.jobs)
-    else:
-        executor = executors.Serial(_Artist)
-    ended = False
+    hidden = bars_hidden(arguments.quiet)
+    work = [
+        _pixels_to_evaluate(t) if not hidden and n in waiting else 0 for n, t in enumerate(tasks)
+    ]
+    executor = _executor(arguments.jobs)
+    stopped = False
 
-    def tasks(patient: bool) -> Iterator[tuple[int, _Task]]:
-        for number, request in list(waiting.items()):
-            if ended:
+    def next_tasks(patient: bool) -> Iterator[tuple[int, "_Assignment"]]:
+        for number, task in list(waiting.items()):
+            if stopped:
                 return
-            yield number, _Task(request, patient)
+            yield number, _Assignment(task, patient)
 
-    with FolderBars(work, hidden=not shown, ended=len(requests) - len(waiting)) as bars:
+    with FolderBars(work, len(tasks) - len(waiting), hidden) as bars:
 
-        def hear(number: int, message: object) -> None:
-            if isinstance(message, Seen):
+        def on_message(number: int, message: object) -> None:
+            if isinstance(message, Step):
                 bars.step(number, message)
 
         try:
-            # Those that another run is at come last; by then they are mostly done.
+            # Pictures that another run is painting come last; most of them are done by then.
             for patient in (False, True):
-                if patient and waiting and not ended:
-                    log.warning("waiting for another run (pictures left to it: %d)", len(waiting))
-                for number, result in executor.run(tasks(patient), hear):
-                    outcome = _lost(result) if isinstance(result, Lost) else result
+                if patient and waiting and not stopped:
+                    log.warning("waiting for another run (pictures: %d)", len(waiting))
+                for number, result in executor.run(next_tasks(patient), on_message):
+                    outcome = _died(result) if isinstance(result, WorkerDied) else result
                     if not outcome:
                         continue
-                    bars.end(number)
-                    ended = ended or (outcome.status == "failed" and order.fail_fast)
+                    bars.finish(number)
+                    stopped |= outcome.status is Status.FAILED and arguments.fail_fast
                     yield waiting.pop(number), outcome
         finally:
             executor.close()
 
 
-def at_a_glance(request: Request, traces: Callable[[str], set[str]]) -> Outcome | None:
-    """What becomes of it, where there is nothing to do; with nothing written.
+def _executor(jobs: int) -> Executor["_Assignment", Outcome | None]:
+    # Several processes also for one picture: its bytes depend on the threads that it gets.
+    return workers.Processes(_Painter, jobs) if jobs > 1 else workers.Serial(_Painter)
+
+
+def outcome_without_painting(task: Task, pending: Callable[[str], set[str]]) -> Outcome | None:
+    """The outcome where there is nothing to paint; None otherwise. Nothing is written.
 
     Args:
-        request: what was asked for.
-        traces: `locks.traces`, which may remember the folders that it has looked into.
+        task: what to paint.
+        pending: `files.pending_prefixes`, which may remember the folders that it has listed.
     """
-    folder, name = os.path.split(os.path.realpath(request.output))
-    if writing.mark(name) in traces(folder):
-        return None  # another run is at it, or left something to be cleared away
+    folder, name = os.path.split(os.path.realpath(task.output))
+    if files.temporary_prefix(name) in pending(folder):
+        return None  # another run is painting it, or left files that must be cleaned up
     try:
-        check(request)
-        reason = standing(request)
+        reason = reason_to_skip(task)
     except StylizeError as error:
         return Outcome.failed(error)
-    return Outcome("skipped", reason) if reason else None
+    return Outcome(Status.SKIPPED, reason) if reason else None
 
 
-def way(request: Request) -> tuple[Scale, ...]:
-    """The sizes at which it would be painted.
+def scales_of(task: Task) -> tuple[Scale, ...]:
+    """The scales at which a task would be painted.
 
     Raises:
-        PictureError: it cannot be, as far as can be seen without reading it whole.
-        DeviceError: there is no memory to look at it.
+        PictureError: it cannot be painted, as far as can be seen without reading the pictures.
+        DeviceError: there is no memory to look at them.
     """
-    for style in request.styles:
-        files.size_of(style)
-    return job.way(request.options, files.size_of(request.content), request.content)
+    for style in task.styles:
+        probe.picture_size(style)
+    return job.scales_for(task.options, probe.picture_size(task.content), task.content)
 
 
-def _work(request: Request) -> int:
-    """Pixels to be evaluated; 0 for what cannot be painted."""
+def _pixels_to_evaluate(task: Task) -> int:
+    """Pixels to be evaluated; 0 for a task that cannot be painted."""
     try:
-        return sum(scale.work for scale in way(request))
+        return sum(scale.work for scale in scales_of(task))
     except StylizeError:
         return 0
 
 
-def _lost(lost: Lost) -> Outcome:
-    how = f"signal {-lost.code}" if lost.code and lost.code < 0 else f"exit code {lost.code}"
-    return Outcome.failed(DeviceError(f"its worker died ({how}), perhaps for want of memory"))
+def _died(worker: WorkerDied) -> Outcome:
+    code = worker.exit_code
+    cause = f"signal {-code}" if code and code < 0 else f"exit code {code}"
+    return Outcome.failed(DeviceError(f"its worker died ({cause}), perhaps for want of memory"))
 
 
-class _Task(NamedTuple):
-    """A picture for a worker, which waits for other runs or does not."""
+@dataclass(frozen=True)
+class _Assignment:
+    """A task for a worker.
 
-    request: Request
+    Attributes:
+        task: what to paint.
+        patient: whether to wait where another run is painting it.
+    """
+
+    task: Task
     patient: bool
 
 
-class _NotBegun(Exception):  # noqa: N818
-    """It is to end before there is a picture."""
+class _NotStartedError(Exception):
+    """The run is to end before there is a picture."""
 
 
-class _Artist:
-    """Paints pictures in a folder that it may share with others."""
+class _Painter:
+    """Paints pictures in a folder that other runs may share."""
 
     def __init__(self, number: int, workers: int) -> None:
-        self.studio = Studio(number, workers)
+        self.resources = Resources(number, workers)
 
-    def __call__(self, task: _Task, tell: Tell) -> Outcome | None:
-        """What became of it; None if another run is at it, or it was not begun."""
-        request = task.request
-        wait = (lambda: not tell(None)) if task.patient else None
+    def __call__(self, assignment: _Assignment, notify: Report) -> Outcome | None:
+        """The outcome of a task; None if another run is painting it, or it was not started."""
+        task = assignment.task
+        wait = (lambda: not notify(None)) if assignment.patient else None
 
-        def watch(step: "Step") -> int:
-            ending = tell(Seen.of(step))
-            if ending and step.iteration == 1:
-                raise _NotBegun  # rather than show noise
-            return ending
+        def watch(step: Step) -> int:
+            code = notify(step.without_picture())
+            if code and step.iteration == 1:
+                raise _NotStartedError  # rather than save noise
+            return code
 
         try:
-            with writing.told(request.output):
-                os.makedirs(os.path.dirname(request.output) or ".", exist_ok=True)
-            with locks.held(request.output, wait):
-                return paint(request, self.studio, watch)
-        except (locks.BusyError, _NotBegun):
+            with files.output_errors(task.output):
+                os.makedirs(os.path.dirname(task.output) or ".", exist_ok=True)
+            with files.lock(task.output, wait):
+                return paint(task, self.resources, watch)
+        except (files.LockedError, _NotStartedError):
             return None
         except StylizeError as error:
-            if error is self.studio.fault:
-                raise  # no picture will be painted
+            if error is self.resources.error:
+                raise  # no picture can be painted
             return Outcome.failed(error)
         except MemoryError:
             return Outcome.failed(DeviceError("not enough memory"))
         except Exception as error:
             log.info("%s", traceback.format_exc())
-            told = f"a bug: {error!r}; please report it, with what --verbose says"
-            return Outcome.failed(StylizeError(told))
+            message = f"a bug: {error!r}; please report it, with what --verbose prints"
+            return Outcome.failed(StylizeError(message))

@@ -1,106 +1,179 @@
-"""What an order would come to: for each picture, and in time and memory.
+"""`--dry-run`: what a command would do, and what it would take in time and memory.
 
-torch is imported only where there is something to paint, to see on what it would be painted.
+torch is imported only where there is something to paint, to see on which device.
 """
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
-from .. import files as locks
-from ..errors import StylizeError
-from ..transfer import job
-from ..transfer import memory as cost
+from .. import files
+from ..errors import DeviceError, ExitCode, OptionError, StylizeError
+from ..transfer import memory
+from ..transfer.job import layer_factors
 from ..transfer.scales import Scale
-from . import batch, report
-from .batch import Row
-from .order import Order
-from .single import Outcome
-from .task import Request
+from . import report, terminal
+from .batch import exit_code, outcome_without_painting, scales_of, unreadable_rows
+from .folders import is_batch, list_tasks
+from .report import Row
+from .single import check
+from .task import Arguments, Outcome, Status, Task
+
+#: Fitted to runs of 128 to 2048 pixels on two cores with AVX512-BF16: seconds of one core for each
+#: pixel evaluated, by precision; and the seconds until the network is loaded. Other processors
+#: differ by some factor.
+CORE_SECONDS = {"bfloat16": 4.1e-6, "float32": 7.8e-6}
+START_SECONDS = 4.0
 
 
-def plan(order: Order, requests: Sequence[Request]) -> tuple[list[Row], list[str]]:
+def run_dry(arguments: Arguments) -> ExitCode:
+    """Print what a command would do.
+
+    Raises:
+        StylizeError: one of its subclasses, as the command would raise it.
+    """
+    if not is_batch(arguments):
+        return _dry_single(arguments)
+    tasks, unreadable = list_tasks(arguments)
+    planned, total = plan(arguments, tasks)
+    rows = [*unreadable_rows(arguments, unreadable), *planned]
+    _print(arguments, rows, total)
+    return exit_code(rows)
+
+
+def _dry_single(arguments: Arguments) -> ExitCode:
+    if "-" in (arguments.content, *arguments.styles):
+        raise OptionError("--dry-run: does not read standard input; name a file")
+    task = Task(arguments.content, arguments.styles, arguments.output, arguments)
+    if not check(task):  # errors are reported as they would be without --dry-run
+        scales_of(task)
+    rows, total = plan(replace(arguments, jobs=1), [task])
+    _print(arguments, rows, total)
+    for _, outcome in rows:
+        if outcome.status is Status.FAILED:
+            raise DeviceError(outcome.reason)
+    return ExitCode.DONE
+
+
+def _print(arguments: Arguments, rows: Sequence[Row], total: Sequence[str]) -> None:
+    if arguments.json:
+        lines = [report.as_json(*row) for row in rows]
+    else:
+        lines = [*report.table(rows), report.total(rows), *total]
+    terminal.print_text("\n".join(map(terminal.one_line, lines)))
+
+
+def plan(arguments: Arguments, tasks: Sequence[Task]) -> tuple[list[Row], list[str]]:
     """Look at all pictures, and paint none.
 
     Returns:
-        For each picture "planned", with an estimate where it would be painted on a processor,
-        "skipped" or "failed"; and a line, if any, on what all would take.
+        For each task an outcome: PLANNED, with an estimate where it would be painted on the CPU,
+        SKIPPED or FAILED; and a line, if any, on what all of them would take.
 
     Raises:
         DeviceError: there is no such device.
     """
     rows: list[Row] = []
-    ways: dict[int, tuple[Scale, ...]] = {}
-    traces = functools.cache(locks.traces)
-    for number, request in enumerate(requests):
-        outcome = batch.at_a_glance(request, traces)
+    scales: dict[int, tuple[Scale, ...]] = {}
+    pending = functools.cache(files.pending_prefixes)
+    for number, task in enumerate(tasks):
+        outcome = outcome_without_painting(task, pending)
         if not outcome:
             try:
-                ways[number] = batch.way(request)
-                outcome = Outcome("planned")
+                scales[number] = scales_of(task)
+                outcome = Outcome(Status.PLANNED)
             except StylizeError as error:
                 outcome = Outcome.failed(error)
-        rows.append((request, outcome))
-    if not ways:
+        rows.append((task, outcome))
+    if not scales:
         return rows, []
-    machine = _machine(order)
-    at_once = min(order.jobs, len(ways))
-    seconds, most = 0.0, 0.0
-    for number, way in ways.items():
-        request, _ = rows[number]
-        outcome = _foreseen(request, way, machine)
-        rows[number] = request, outcome
-        seconds, most = seconds + (outcome.seconds or 0), max(most, outcome.memory or 0)
-    if not any(outcome.status == "planned" for _, outcome in rows):
+    machine = Machine.find(arguments)
+    at_once = min(arguments.jobs, len(scales))
+    for number in scales:
+        task, _ = rows[number]
+        rows[number] = task, _estimate(task, scales[number], machine)
+    planned = [outcome for _, outcome in rows if outcome.status is Status.PLANNED]
+    if not planned:
         return rows, []
     where = f"on {machine.device} in {machine.precision}, {machine.threads} threads a picture"
     if machine.device != "cpu":
         return rows, [where]
-    took = report.duration(cost.START_SECONDS + seconds / at_once)
-    return rows, [f"about {took} and {at_once * most / 1e9:.1f} GB {where}"]
+    seconds = sum(outcome.seconds or 0 for outcome in planned)
+    most = max(outcome.memory or 0 for outcome in planned)
+    time = report.duration(START_SECONDS + seconds / at_once)
+    return rows, [f"about {time} and {at_once * most / 1e9:.1f} GB {where}"]
 
 
-def _foreseen(request: Request, way: tuple[Scale, ...], machine: "_Machine") -> Outcome:
-    """What becomes of it if it is painted there."""
-    options = request.options
-    need = cost.Memory(machine.precision, *job.layers(options), options.optimizer)
-    size = way[-1].size
-    try:
-        side = cost.fitted(size, options.size == "fit", need, machine.room)
-        if side < max(size):
-            way = batch.way(replace(request, options=options.but(size=side)))
-    except StylizeError as error:
-        return Outcome.failed(error)
-    size = way[-1].size
-    iterations = sum(scale.iterations for scale in way)
-    planned = Outcome("planned", size=size, iterations=iterations)
-    if machine.device != "cpu":
-        return planned
-    seconds = cost.seconds(way, machine.precision, machine.threads)
-    memory = round(cost.BASE_BYTES) + need(size[0] * size[1])
-    return replace(planned, seconds=seconds, memory=memory)
+@dataclass(frozen=True)
+class Machine:
+    """What would paint.
 
-
-class _Machine(NamedTuple):
-    """What would paint: kind of device; for a picture, precision, threads, and bytes of memory."""
+    Attributes:
+        device: kind of device.
+        precision: of the network.
+        threads: for each picture.
+        memory: bytes for each picture.
+    """
 
     device: str
     precision: str
     threads: int
-    room: float
+    memory: float
+
+    @classmethod
+    def find(cls, arguments: Arguments) -> "Machine":
+        """The machine that these arguments would paint on.
+
+        Raises:
+            DeviceError: there is no such device.
+        """
+        from ..transfer import device
+
+        options, jobs = arguments.options, arguments.jobs
+        found = device.pick_device(options.device)
+        precision = device.precision_name(device.network_dtype(options.precision, found))
+        threads = options.threads or max(1, device.thread_count() // jobs)
+        free = device.free_memory(found, jobs)
+        # Workers share the machine's memory; on CUDA devices each takes what there is.
+        share = free if found.type == "cuda" else free / jobs
+        return cls(found.type, precision, threads, share)
 
 
-def _machine(order: Order) -> _Machine:
-    import torch
+def _estimate(task: Task, scales: tuple[Scale, ...], machine: Machine) -> Outcome:
+    """The outcome if a task is painted on a machine."""
+    from ..transfer.optimize import OPTIMIZERS
 
-    from ..transfer import device
-
-    found = device.pick(order.options.device)
-    precision = device.name(device.dtype(order.options.precision, found))
-    threads = order.options.threads or max(1, torch.get_num_threads() // order.jobs)
-    free = device.free(found, order.jobs)
-    # Workers share the machine's memory; a CUDA device's is taken as it comes.
-    return _Machine(
-        found.type, precision, threads, free if found.type == "cuda" else free / order.jobs
+    options = task.options
+    stored = OPTIMIZERS[options.optimizer].stored_pictures
+    need = memory.Need(machine.precision, *layer_factors(options), stored)
+    size = scales[-1].size
+    try:
+        side = memory.fitting_side(size, options.size == "fit", need, machine.memory)
+        if side < max(size):
+            smaller = replace(task.arguments, options=options.replace(size=side))
+            scales = scales_of(replace(task, arguments=smaller))
+    except StylizeError as error:
+        return Outcome.failed(error)
+    planned = Outcome(
+        Status.PLANNED,
+        size=scales[-1].size,
+        iterations=sum(scale.iterations for scale in scales),
     )
+    if machine.device != "cpu":
+        return planned
+    return replace(
+        planned,
+        seconds=estimate_seconds(scales, machine.precision, machine.threads),
+        memory=round(memory.BASE_BYTES) + need(scales[-1].pixels),
+    )
+
+
+def estimate_seconds(scales: Sequence[Scale], precision: str, threads: int) -> float:
+    """Wall time of a run, without loading the network.
+
+    Args:
+        scales: of the run, coarse to fine.
+        precision: of the network, "float32" or "bfloat16".
+        threads: of the run.
+    """
+    return sum(scale.work for scale in scales) * CORE_SECONDS[precision] / threads

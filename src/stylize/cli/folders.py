@@ -1,270 +1,251 @@
-"""Folders of photos and paintings: which pictures they hold, and what each result is called.
+"""Folders of content and style images: which pictures they contain, and the tasks for them.
 
-Names alone decide, in an order that does not change; nothing is written. No torch.
+Names alone decide, in an order that does not change; no picture is opened.
 """
 
-import hashlib
 import os
 import re
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from .. import files
 from ..errors import OptionError, PictureError
-from ..images import encode as output
-from ..images import probe as files
-from ..settings.options import FORMATS, Options
-
-#: What stands in braces in a pattern: the names of photo and painting, and two options.
-FIELDS = ("content", "style", "size", "seed")
-_FIELD = re.compile(r"\{(" + "|".join(FIELDS) + r")\}")
-#: How results are called in a folder.
-PATTERN = "{content}-{style}"
-#: How photos and paintings find each other: each with each, or the first with the first and so on.
-PAIRINGS = ("all", "zip")
-
-
-class Input(NamedTuple):
-    """A file that was found.
-
-    Attributes:
-        path: where it is.
-        name: within the folder that was named, or its last part if it was named itself.
-    """
-
-    path: str
-    name: str
+from ..images import encode, probe
+from ..settings.options import FORMATS, STARTS
+from . import naming
+from .naming import Input, Pair
+from .task import Arguments, Task, check_overwrites
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder, or several files, hold.
+    """The pictures that folders contain.
 
     Attributes:
-        pictures: in their natural order, or in the one given.
-        folders: real paths of the folders that were read.
-        closed: folders that could not be read, and why.
+        pictures: in natural order, or in the order in which files were named.
+        folders: real paths of the folders that were searched.
+        unreadable: folders that could not be read, and the reasons.
     """
 
     pictures: tuple[Input, ...]
     folders: frozenset[str] = frozenset()
-    closed: tuple[tuple[str, str], ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
 
 
-class Pair(NamedTuple):
-    """A photo, what it is painted after, and where the result goes."""
-
-    content: str
-    styles: tuple[str, ...]
-    output: str
-
-
-def several(content: str, styles: Sequence[str], target: str) -> bool:
-    """Whether a folder is among the inputs, or OUTPUT is a folder or a pattern."""
-    if target == "-":
-        target = ""
-    folder = target.endswith(("/", os.sep)) or os.path.isdir(target)
-    named = any(os.path.isdir(path) for path in (content, *styles) if path != "-")
-    return folder or named or bool(_FIELD.search(target))
+def is_batch(arguments: Arguments) -> bool:
+    """Whether an input is a folder, or OUTPUT is a folder or a pattern."""
+    output = "" if arguments.output == "-" else arguments.output
+    output_folder = output.endswith(("/", os.sep)) or os.path.isdir(output)
+    inputs = [path for path in (arguments.content, *arguments.styles) if path != "-"]
+    return (
+        output_folder or any(map(os.path.isdir, inputs)) or naming.first_field(output) is not None
+    )
 
 
-def root(target: str) -> str:
-    """The folder below which all results lie: OUTPUT, or of a pattern what stands before fields."""
-    field = None if os.path.isdir(target) else _FIELD.search(target)
-    return os.path.dirname(target[: field.start()]) if field else target
+def list_tasks(arguments: Arguments) -> tuple[list[Task], list[tuple[str, str]]]:
+    """The pictures that a command with folders paints.
+
+    Returns:
+        A task for each picture; and the folders that could not be read, with the reasons.
+
+    Raises:
+        OptionError: the arguments contradict each other, or a result would be written over an
+            input or be taken for one by the next run.
+        PictureError: a folder cannot be read, or contains no pictures.
+        OutputError: the pattern's suffix is unknown.
+    """
+    _check_options(arguments)
+    if arguments.existing == "auto":
+        arguments = replace(arguments, existing="update")
+    base = _output_base(arguments.output)
+    contents = find_pictures([arguments.content], arguments.recursive, base)
+    styles = find_pictures(arguments.styles, arguments.recursive, base)
+    tasks = pair_up(contents, styles, arguments)
+    for format in {encode.format_of(task.output) for task in tasks}:
+        encode.check_format(format, depth=arguments.options.depth)
+    check_overwrites(tasks)
+    _check_next_run(tasks, contents.folders | styles.folders, base, arguments.recursive)
+    files.nearest_existing_folder(base or ".")
+    return tasks, [*contents.unreadable, *styles.unreadable]
 
 
-def look(paths: Sequence[str], recursive: bool, without: str) -> Found:
+def _check_options(arguments: Arguments) -> None:
+    options = arguments.options
+    if "-" in (arguments.content, *arguments.styles, arguments.output):
+        raise OptionError("'-' cannot be used with folders; name a file")
+    if not arguments.output:
+        raise OptionError("-o: name a folder")
+    if arguments.timelapse:
+        raise OptionError("--timelapse: films one picture; --snapshot-every is for folders")
+    if arguments.trace:
+        raise OptionError("--trace: is for one picture; --json gives the losses of several")
+    if arguments.checkpoint:
+        raise OptionError("--checkpoint: is for one picture; in folders, each has its own")
+    if options.combines_styles:
+        for style in filter(os.path.isdir, arguments.styles):
+            name = "--blend" if options.blend is not None else "--mask"
+            raise OptionError(f"{name}: {style} is a folder; name the paintings one by one")
+        options.style_shares(len(arguments.styles))
+    for path in (*options.mask, *({options.init} - set(STARTS))):
+        if not os.path.lexists(path):
+            raise PictureError(f"{path}: no such file")
+
+
+def _output_base(output: str) -> str:
+    """The folder below which all results lie: OUTPUT, or what a pattern has before its fields."""
+    field = None if os.path.isdir(output) else naming.first_field(output)
+    return output if field is None else os.path.dirname(output[:field])
+
+
+def find_pictures(paths: Sequence[str], recursive: bool, except_folder: str) -> Found:
     """The pictures among files and in folders.
 
-    Hidden files are passed over, and whatever is no picture by its name. Links to files are
+    Hidden files and files that are no pictures by their names are ignored. Links to files are
     followed, links to folders are not.
 
     Args:
-        paths: of files, which are taken as they are, and folders.
-        recursive: look into the folders in a folder.
-        without: a folder that is not looked into: where the results are.
+        paths: of files, which are taken as they are, and of folders.
+        recursive: whether to search the subfolders.
+        except_folder: a subfolder that is not searched: where the results are.
 
     Raises:
-        PictureError: there is no such file or folder, or a folder cannot be read or has no picture
-            in it.
+        PictureError: a file or folder does not exist, or a folder cannot be read or contains no
+            pictures.
     """
     pictures: list[Input] = []
     folders: set[str] = set()
-    closed: list[tuple[str, str]] = []
+    unreadable: list[tuple[str, str]] = []
+    excluded = os.path.realpath(except_folder)
     for path in paths:
         if not os.path.lexists(path):
             raise PictureError(f"{path}: no such file or folder")
         if not os.path.isdir(path):
             pictures.append(Input(path, os.path.basename(path)))
             continue
-        before = len(pictures), len(closed)
-        tree = os.walk(path, onerror=lambda e: closed.append((e.filename, e.strerror or str(e))))
-        for folder, inside, names in tree:
+        pictures_before, unreadable_before = len(pictures), len(unreadable)
+        walk = os.walk(
+            path, onerror=lambda e: unreadable.append((e.filename, e.strerror or str(e)))
+        )
+        for folder, subfolders, names in walk:
             folders.add(os.path.realpath(folder))
-            inside[:] = sorted((name for name in inside if name[0] != "."), key=_natural)
-            inside[:] = [
+            subfolders[:] = [
                 name
-                for name in inside
+                for name in sorted(subfolders, key=_natural)
                 if recursive
-                and os.path.realpath(os.path.join(folder, name)) != os.path.realpath(without)
+                and name[0] != "."
+                and os.path.realpath(os.path.join(folder, name)) != excluded
             ]
             for name in sorted(names, key=_natural):
                 file = os.path.join(folder, name)
-                if name[0] != "." and files.is_picture(file):
+                if name[0] != "." and probe.is_picture(file):
                     pictures.append(Input(file, os.path.relpath(file, path)))
-        if before[0] == len(pictures):
-            for folder, reason in closed[before[1] :]:
+        if len(pictures) == pictures_before:
+            for folder, reason in unreadable[unreadable_before:]:
                 raise PictureError(f"{folder}: cannot be read ({reason})")
-            hint = "" if recursive else ", --recursive looks into the folders in it"
+            hint = "" if recursive else "; --recursive searches its subfolders"
             raise PictureError(f"{path}: no pictures in this folder{hint}")
-    return Found(tuple(pictures), frozenset(folders), tuple(closed))
+    return Found(tuple(pictures), frozenset(folders), tuple(unreadable))
 
 
 def _natural(name: str) -> list[tuple[int, str, str]]:
-    """As people count: 2 before 10."""
+    """A key that sorts as people count: 2 before 10."""
     parts = re.split(r"([0-9]+)", name)
     return [
         (int(part) if place % 2 else 0, part.casefold(), part) for place, part in enumerate(parts)
     ]
 
 
-def pairs(
-    contents: Found, styles: Found, target: str, pairing: str, options: Options, recursive: bool
-) -> list[Pair]:
-    """Which pictures are to be painted, painting by painting, and what they are called.
-
-    Two results never have one name: where they would, both have the full names of their inputs,
-    and if that does not help, some digits that stand for these.
+def pair_up(contents: Found, styles: Found, arguments: Arguments) -> list[Task]:
+    """Which content image is painted with which style, style by style, and where it goes.
 
     Args:
-        contents: the photos.
-        styles: the paintings; together one style with `blend` or masks.
-        target: a folder, or a pattern with some of `FIELDS` in braces.
-        pairing: one of `PAIRINGS`.
-        options: how to paint.
-        recursive: whether the folders in a folder were looked into.
+        contents: the content images.
+        styles: the style images; with `blend` or masks they are one style together.
+        arguments: of the command; the output is a folder, or a pattern.
 
     Raises:
-        OptionError: the photos and paintings do not go together, the names cannot be told apart,
-            or a result would be written over an input or be taken for one the next time.
-        OutputError: no format goes by the pattern's suffix.
+        OptionError: the pictures cannot be paired, or the pattern gives two results one name.
     """
-    whole = os.path.isdir(target) or not _FIELD.search(target)
-    if target.lower().endswith(files.SUFFIXES) and whole and not os.path.isdir(target):
+    options, output = arguments.options, arguments.output
+    base, pattern = _base_and_pattern(arguments)
+    photos = contents.pictures
+    groups = (
+        [styles.pictures] if options.combines_styles else [(style,) for style in styles.pictures]
+    )
+    if arguments.pair == "zip":
+        if len(groups) != len(photos):
+            raise OptionError(
+                f"--pair zip: {len(photos)} photos and {len(groups)} paintings do not make pairs"
+            )
+        pairs: list[Pair] = list(zip(photos, groups, strict=True))
+    else:
+        pairs = [(photo, group) for group in groups for photo in photos]
+    # A pair that was named twice is painted once.
+    unique = {tuple(os.path.abspath(i.path) for i in (c, *group)): (c, group) for c, group in pairs}
+    pairs = list(unique.values())
+    for field, number in (("content", len(photos)), ("style", len(groups))):
+        fields = ("content", "style") if arguments.pair == "zip" else (field,)
+        if number > 1 and not any(f"{{{field}}}" in pattern for field in fields):
+            raise OptionError(f"-o {output}: {number} results of one name; put {{{field}}} in it")
+    names = naming.name_results(pairs, pattern, options)
+    return [
+        Task(
+            content.path,
+            tuple(style.path for style in group),
+            os.path.join(base, name),
+            arguments,
+        )
+        for (content, group), name in zip(pairs, names, strict=True)
+    ]
+
+
+def _base_and_pattern(arguments: Arguments) -> tuple[str, str]:
+    """The folder that is put before each name, if any, and the pattern for the names.
+
+    Raises:
+        OptionError: OUTPUT looks like one file.
+        OutputError: the pattern's suffix is unknown.
+    """
+    output = arguments.output
+    is_folder = os.path.isdir(output) or naming.first_field(output) is None
+    if is_folder and output.lower().endswith(probe.SUFFIXES) and not os.path.isdir(output):
         raise OptionError(
-            f"-o {target}: is one file; name a folder, with a / behind it, or a pattern, as in"
+            f"-o {output}: is one file; name a folder, ending in /, or a pattern, as in"
             " {content}-{style}.png"
         )
-    pattern = PATTERN + FORMATS[options.format][0] if whole else target
-    output.format_of(pattern)
-    photos = contents.pictures
-    sets = [styles.pictures] if options.together else [(style,) for style in styles.pictures]
-    if pairing == "zip":
-        if len(sets) != len(photos):
-            raise OptionError(
-                f"--pair zip: {len(photos)} photos and {len(sets)} paintings do not make pairs"
-            )
-        joined = list(zip(photos, sets, strict=True))
-    else:
-        joined = [(content, group) for group in sets for content in photos]
-    # What was named twice is painted once.
-    once = {tuple(os.path.abspath(i.path) for i in (c, *group)): (c, group) for c, group in joined}
-    joined = list(once.values())
-    for field, number in (("content", len(photos)), ("style", len(sets))):
-        fields = ("content", "style") if pairing == "zip" else (field,)
-        if number > 1 and not any(f"{{{field}}}" in pattern for field in fields):
-            raise OptionError(f"-o {target}: {number} results of one name; put {{{field}}} in it")
-    base = target if whole else ""
-    names = [os.path.join(base, name) for name in _names(joined, pattern, options)]
-    found = [
-        Pair(content.path, tuple(style.path for style in group), name)
-        for (content, group), name in zip(joined, names, strict=True)
-    ]
-    _check_places(found, contents.folders | styles.folders, root(target), recursive)
-    return found
+    pattern = naming.PATTERN + FORMATS[arguments.format][0] if is_folder else output
+    encode.format_of(pattern)
+    return output if is_folder else "", pattern
 
 
-_Joined = tuple[Input, tuple[Input, ...]]
-
-
-def _names(joined: Sequence[_Joined], pattern: str, options: Options) -> list[str]:
-    def rendered(pair: _Joined, called: Callable[[Input], str], digits: str = "") -> str:
-        content, styles = pair
-        said = {
-            "content": called(content),
-            "style": "+".join(called(style).replace(os.sep, "-") for style in styles),
-            "size": str(options.size),
-            "seed": str(options.seed),
-        }
-        said["content" if "{content}" in pattern else "style"] += digits
-        return _FIELD.sub(lambda field: said[field[1]], pattern)
-
-    ways: tuple[Callable[[_Joined], str], ...] = (
-        lambda pair: rendered(pair, _stem),
-        lambda pair: rendered(pair, lambda picture: picture.name),
-        lambda pair: rendered(pair, _stem, f"-{_digits(pair)}"),
-    )
-    names = [ways[0](pair) for pair in joined]
-    for way in ways[1:]:
-        count = Counter(map(_same, names))
-        names = [
-            way(pair) if count[_same(name)] > 1 else name
-            for pair, name in zip(joined, names, strict=True)
-        ]
-    return names
-
-
-def _stem(picture: Input) -> str:
-    return os.path.splitext(picture.name)[0]
-
-
-def _digits(pair: _Joined) -> str:
-    named = "\0".join(os.path.normpath(picture.path) for picture in (pair[0], *pair[1]))
-    return hashlib.sha256(os.fsencode(named)).hexdigest()[:8]
-
-
-def _same(name: str) -> str:
-    """Alike for names that some file systems take for one."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _check_places(found: Sequence[Pair], read: frozenset[str], base: str, recursive: bool) -> None:
-    """See that each result has a place of its own, and is no input, now or the next time.
+def _check_next_run(
+    tasks: Sequence[Task], searched: frozenset[str], base: str, recursive: bool
+) -> None:
+    """Check that no result lies where the next run would take it for an input.
 
     Args:
-        found: all pairs.
-        read: real paths of the folders that were looked into.
-        base: the folder that was left out, if it lies in one of them.
-        recursive: whether the folders in a folder were looked into.
+        tasks: all pictures.
+        searched: real paths of the folders that were searched.
+        base: the folder that was excluded from the search, if it lies in one of them.
+        recursive: whether the subfolders were searched.
 
     Raises:
-        OptionError: otherwise.
+        OptionError: a result does.
     """
-    inputs = {os.path.realpath(path) for pair in found for path in (pair.content, *pair.styles)}
-    apart = os.path.realpath(base)
-    passed_over = not any(_within(other, apart) for other in read)
-    fine: set[str] = set()
-    taken: set[str] = set()
-    for pair in found:
-        place = os.path.realpath(pair.output)
-        if place in inputs:
-            raise OptionError(f"-o: {pair.output} is an input too; name another folder")
-        if place in taken:
-            raise OptionError(f"-o: two results would be {pair.output}; name another pattern")
-        taken.add(place)
-        folder = os.path.dirname(place)
-        if folder in fine or (passed_over and _within(folder, apart)):
+    excluded = os.path.realpath(base)
+    is_excluded = not any(_is_within(folder, excluded) for folder in searched)
+    checked: set[str] = set()
+    for task in tasks:
+        folder = os.path.dirname(os.path.realpath(task.output))
+        if folder in checked or (is_excluded and _is_within(folder, excluded)):
             continue
-        if folder in read or (recursive and any(_within(folder, other) for other in read)):
+        if folder in searched or (recursive and any(_is_within(folder, s) for s in searched)):
             raise OptionError(
-                f"-o: {os.path.dirname(pair.output) or '.'} is looked into for pictures, and the"
-                " results would be among them the next time; name another folder"
+                f"-o: {os.path.dirname(task.output) or '.'} is searched for pictures, and the next"
+                " run would take the results for inputs; name another folder"
             )
-        fine.add(folder)
+        checked.add(folder)
 
 
-def _within(path: str, folder: str) -> bool:
+def _is_within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(os.path.join(folder, ""))

@@ -1,6 +1,6 @@
-"""The one command. It parses, builds `Options`, calls the API, and turns errors into exit codes.
+"""The command: parses what was typed into `Arguments`, runs it, turns errors into exit codes.
 
-torch is not imported before the arguments and the pictures are known to be good.
+torch is not imported before the arguments and the pictures have been checked.
 """
 
 import contextlib
@@ -13,20 +13,17 @@ from typing import Any
 
 import click
 
-from ..callbacks.autosave import EVERY
 from ..callbacks.film import SIDES
-from ..errors import DeviceError, OutputError, StylizeError
+from ..errors import DeviceError, ExitCode, OptionError, OutputError, StylizeError
 from ..network.names import LAYERS
 from ..settings import config
-from ..settings import recipe as recipe_file
 from ..settings.options import FORMATS
 from ..settings.presets import PRESETS, PURPOSES
-from . import parameters
-from . import terminal as console
-from .folders import FIELDS, PAIRINGS
-from .order import JOBS, Order
-from .parameters import PATH, settable, typed_option
-from .terminal import INTERRUPTED
+from ..settings.recipe import read_recipe, show_recipe
+from . import parameters, terminal
+from .naming import FIELDS
+from .parameters import PATH, command_line_option, settable
+from .task import EXISTING, PAIRINGS, Arguments
 
 log = logging.getLogger("stylize")
 
@@ -40,9 +37,9 @@ class _Command(click.Command):
         except Exception as error:
             if "--debug" in (sys.argv[1:] if args is None else args):
                 traceback.print_exc()
-            code, message = _told(error)
+            code, message = _describe(error)
             with contextlib.suppress(OSError):
-                click.echo(console.one_line(f"stylize: {message}"), err=True)
+                click.echo(terminal.one_line(f"stylize: {message}"), err=True)
             sys.exit(code)
 
     def invoke(self, context: click.Context) -> Any:
@@ -52,23 +49,23 @@ class _Command(click.Command):
             raise click.Abort from error
 
 
-def _told(error: Exception) -> tuple[int, str]:
-    """The exit code that an error ends in, and what is said of it."""
+def _describe(error: Exception) -> tuple[int, str]:
+    """The exit code for an error, and its message."""
     if isinstance(error, StylizeError):
         return error.exit_code, str(error)
     if isinstance(error, click.ClickException):
-        message = f"{_place(error)}{error.format_message()} (stylize --help tells more)"
+        message = f"{_place(error)}{error.format_message()} (see stylize --help)"
         return error.exit_code, message
-    if isinstance(error, FileNotFoundError) and not _is_somewhere():
-        return OutputError.exit_code, "the current folder is gone; change to another one"
+    if isinstance(error, FileNotFoundError) and not _current_folder_exists():
+        return OutputError.exit_code, "the current folder was deleted; change to another one"
     if isinstance(error, MemoryError):
         return DeviceError.exit_code, "not enough memory"
-    if isinstance(error, click.Abort):  # Ctrl-C, as click has it
-        return INTERRUPTED, "interrupted before there was a picture"
-    return 1, f"a bug: {error!r}; please report it, with what --debug prints"
+    if isinstance(error, click.Abort):  # what click makes of Ctrl-C
+        return ExitCode.INTERRUPTED, "interrupted before there was a picture"
+    return ExitCode.BUG, f"a bug: {error!r}; please report it, with what --debug prints"
 
 
-def _is_somewhere() -> bool:
+def _current_folder_exists() -> bool:
     try:
         return bool(os.getcwd())
     except OSError:
@@ -76,7 +73,7 @@ def _is_somewhere() -> bool:
 
 
 def _place(error: click.ClickException) -> str:
-    """The file or variable that a refused value is from, where it was not typed."""
+    """The file or variable that an invalid value comes from, where it was not typed."""
     if not isinstance(error, click.BadParameter) or not (error.ctx and error.param):
         return ""
     place = parameters.origin(error.ctx, error.param.name or "")
@@ -85,19 +82,19 @@ def _place(error: click.ClickException) -> str:
 
 def _list_layers(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        console.print_text("\n".join(LAYERS))
+        terminal.print_text("\n".join(LAYERS))
         context.exit()
 
 
 def _show_recipe(context: click.Context, _: click.Parameter, path: str | None) -> None:
     if path is not None and not context.resilient_parsing:
-        console.print_text(recipe_file.show(path))
+        terminal.print_text(show_recipe(path))
         context.exit()
 
 
 def _read_config(context: click.Context, _: click.Parameter, path: str | None) -> str | None:
     if path and not context.resilient_parsing:
-        context.default_map = config.read(path, settable(context.command) - {"config"})
+        context.default_map = config.read_file(path, settable(context.command) - {"config"})
     return path
 
 
@@ -106,21 +103,21 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     cls=_Command,
     context_settings={"auto_envvar_prefix": config.PREFIX, "max_content_width": 100},
 )
-# What is required is asked for in `_require`: some flags can do without.
+# The required arguments are checked in `_require`, because some flags work without them.
 @click.argument("content", metavar="CONTENT", type=PATH, required=False)
 @click.argument("styles", metavar="STYLE...", type=PATH, nargs=-1)
 @click.option(
     "-o",
     "--output",
     type=PATH,
-    help=f"Where the result goes (required): {' '.join(s[0] for s in FORMATS.values())};"
-    " '-' is standard output. For several: a folder, made if need be, or a pattern with"
-    f" {' '.join(f'{{{field}}}' for field in FIELDS)} in it.",
+    help=f"Where to write the result (required): {' '.join(s[0] for s in FORMATS.values())};"
+    " '-' is standard output. For several pictures: a folder, created if it does not exist, or a"
+    f" pattern with {' '.join(f'{{{field}}}' for field in FIELDS)} in it.",
 )
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
-    help="A set of options; those given beside it win. "
+    help="A set of options; other options that are given win over it. "
     + "; ".join(f"'{name}': {purpose}" for name, purpose in PURPOSES.items())
     + ".  [default: none]",
 )
@@ -130,17 +127,31 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     type=PATH,
     is_eager=True,
     callback=_read_config,
-    help="Read options from this TOML file, as in style-weight = 2. Variables, as in"
-    " STYLIZE_STYLE_WEIGHT=2, and what is typed win.  [default: none]",
+    help="Read options from this TOML file, as in style-weight = 2. Environment variables, as in"
+    " STYLIZE_STYLE_WEIGHT=2, and options on the command line win.  [default: none]",
 )
-@typed_option(
+@command_line_option(
     "--recipe",
     metavar="PATH",
     type=PATH,
-    help="Paint with the options of this picture, which stylize made. What is typed wins."
-    "  [default: none]",
+    help="Paint with the options of this picture, which stylize made. Options on the command line"
+    " win.  [default: none]",
 )
 @parameters.painting_options
+@click.option(
+    "--existing",
+    type=click.Choice(EXISTING),
+    default=Arguments.existing,
+    help="What to do when OUTPUT exists already: 'update' paints it again if it is incomplete, or"
+    " if an input or an option has changed.  [default: update for folders, else replace]",
+)
+@click.option(
+    "--format",
+    type=click.Choice(list(FORMATS)),
+    default=Arguments.format,
+    help="Format where no file name says it: on standard output ('-o -'), and in a folder."
+    f"  [default: {Arguments.format}]",
+)
 @click.option(
     "--snapshot-every",
     metavar="N",
@@ -164,46 +175,47 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     "--checkpoint",
     metavar="PATH",
     type=PATH,
-    help="Where a run keeps what it needs to go on after it was broken off; removed when the"
-    " picture is done.  [default: OUTPUT.checkpoint]",
+    help="Where a run saves what it needs to resume after an interruption; deleted when the picture"
+    " is done.  [default: OUTPUT.checkpoint]",
 )
 @click.option(
     "--checkpoint-every",
     metavar="SECONDS",
     type=click.FloatRange(0.1),
-    default=EVERY,
-    help=f"Time from one checkpoint to the next; a shorter run has none.  [default: {EVERY:g}]",
+    default=Arguments.checkpoint_every,
+    help="Time from one checkpoint to the next; a shorter run saves none."
+    f"  [default: {Arguments.checkpoint_every:g}]",
 )
 @click.option(
     "--resume/--no-resume",
-    default=True,
-    help="Go on where a run of the same picture was broken off.  [default: resume]",
+    default=Arguments.resume,
+    help="Resume an interrupted run of the same picture.  [default: resume]",
 )
 @click.option(
     "--recursive/--no-recursive",
-    help="Look into the folders in a folder too, and lay the results out likewise.",
+    help="Search the subfolders of a folder too, and give the results the same subfolders.",
 )
 @click.option(
     "--pair",
     type=click.Choice(PAIRINGS),
-    default=PAIRINGS[0],
-    help="Of folders: 'all' paints every photo after every painting, 'zip' the first after the"
-    f" first and so on.  [default: {PAIRINGS[0]}]",
+    default=Arguments.pair,
+    help="With folders: 'all' paints every photo in every style, 'zip' the first in the first and"
+    f" so on.  [default: {Arguments.pair}]",
 )
 @click.option(
     "--jobs",
     "-j",
     metavar="N",
     type=click.IntRange(1, 256),
-    default=JOBS,
+    default=Arguments.jobs,
     help="Paint N pictures at once, in processes that share the processor; with several CUDA"
-    f" devices, one for each.  [default: {JOBS}]",
+    f" devices, each takes one.  [default: {Arguments.jobs}]",
 )
 @click.option(
     "--fail-fast/--no-fail-fast",
-    help="Begin no more pictures once one has failed.",
+    help="Start no more pictures once one has failed.",
 )
-@typed_option(
+@command_line_option(
     "--dry-run",
     is_flag=True,
     help="Print what would be done, with an estimate of time and memory, and exit.",
@@ -212,22 +224,22 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     "--json/--no-json",
     help="Print a line of JSON for each picture on standard output.",
 )
-@typed_option(
+@command_line_option(
     "--print-config",
     is_flag=True,
-    help="Print the options that would be taken, and where each is from, and exit. What is"
-    " printed is a file for --config.",
+    help="Print the options that would be used, and where each comes from, and exit. The output is"
+    " a file for --config.",
 )
-@typed_option(
+@command_line_option(
     "--show-recipe",
     metavar="PATH",
     type=PATH,
     is_eager=True,
     expose_value=False,
     callback=_show_recipe,
-    help="Print what this picture, which stylize made, was painted with, and exit.",
+    help="Print how this picture, which stylize made, was painted, and exit.",
 )
-@typed_option(
+@command_line_option(
     "--list-layers",
     is_flag=True,
     is_eager=True,
@@ -235,9 +247,9 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     callback=_list_layers,
     help="Print the names of VGG-19's layers and exit.",
 )
-@click.option("-q", "--quiet/--no-quiet", help="Say nothing but errors.")
-@click.option("-v", "--verbose/--no-verbose", help="Say what is being done.")
-@typed_option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("-q", "--quiet/--no-quiet", help="Print nothing but errors.")
+@click.option("-v", "--verbose/--no-verbose", help="Print what is being done.")
+@command_line_option("--debug", is_flag=True, help="Print the traceback of an error.")
 @click.version_option(
     package_name="neural-stylize", message="%(prog)s %(version)s", allow_from_autoenv=False
 )
@@ -250,6 +262,8 @@ def command(
     styles: tuple[str, ...],
     output: str,
     recipe: str | None,
+    existing: str,
+    format: str,
     print_config: bool,
     snapshot_every: int | None,
     timelapse: str | None,
@@ -277,27 +291,29 @@ def command(
     """
     if not print_config:
         _require(context, "content", "styles", "output")
-    held = recipe_file.read(recipe) if recipe else None
-    options, origins = parameters.options_given(context, held.given() if held else {})
-    if held:
+    recorded = read_recipe(recipe) if recipe else None
+    options, origins = parameters.options_given(
+        context, recorded.option_values() if recorded else {}
+    )
+    if recorded:
         typed = [name for name, origin in origins.items() if origin == config.COMMAND_LINE]
-        held.check(options, typed)
-    with console.notes(quiet, verbose):
-        for warning in config.unknown(os.environ, settable(context.command)):
+        recorded.check_files_named(options, typed)
+    with terminal.log_to_stderr(quiet, verbose):
+        for warning in config.unknown_variables(os.environ, settable(context.command)):
             log.warning("%s", warning)
         if print_config:
-            console.print_text(parameters.as_toml(context, options, origins))
-            return 0
-        from .perform import perform  # which --help and the shell's completion need not wait for
-
-        return perform(
-            Order(
+            terminal.print_text(parameters.as_toml(context, options, origins))
+            return ExitCode.DONE
+        return run_command(
+            Arguments(
                 content,
                 styles,
                 output,
                 options,
-                recipe=held,
-                read=tuple(path for path in (recipe, context.params["config"]) if path),
+                recipe=recorded,
+                settings_files=tuple(filter(None, (recipe, context.params["config"]))),
+                existing=existing,
+                format=format,
                 snapshot_every=snapshot_every,
                 timelapse=timelapse,
                 trace=trace,
@@ -313,6 +329,30 @@ def command(
                 quiet=quiet,
             )
         )
+
+
+def run_command(arguments: Arguments) -> ExitCode:
+    """Do what was asked for: paint one picture or a folder of them, or say what would be done.
+
+    Returns:
+        The exit code: DONE, SOME_FAILED of several pictures, INTERRUPTED or TERMINATED.
+
+    Raises:
+        StylizeError: one of its subclasses.
+    """
+    # Imported here, because --help and the shell's completion need not wait for them.
+    from .batch import run_batch
+    from .dry_run import run_dry
+    from .folders import is_batch
+    from .single import run_single
+
+    if arguments.json and arguments.output == "-":
+        raise OptionError("--json: standard output is taken by the picture (-o -)")
+    if arguments.dry_run:
+        return run_dry(arguments)
+    if is_batch(arguments):
+        return run_batch(arguments)
+    return run_single(arguments)
 
 
 def _require(context: click.Context, *names: str) -> None:

@@ -1,75 +1,79 @@
-"""What is said of many pictures: a table, a plan, and lines of JSON. No torch."""
+"""What is printed about many pictures: a table, totals, and lines of JSON."""
 
 import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from .single import Outcome
-from .task import Request
+from .task import Outcome, Status, Task
 
-#: The last lines of a table are those that matter.
-ORDER = ("skipped", "planned", "done", "interrupted", "failed")
+Row = tuple[Task, Outcome]
+
+_ORDER = list(Status)
 
 
-def as_json(request: Request, outcome: Outcome) -> str:
-    """One line, in ASCII; the README says what is in it. Names that are no text have surrogates."""
-    size = outcome.size or (None, None)
-    said = {
+def as_json(task: Task, outcome: Outcome) -> str:
+    """One line of ASCII; the README lists the keys. Names that cannot be decoded are escaped."""
+    width, height = outcome.size or (None, None)
+    arguments = task.arguments
+    fields = {
         "status": outcome.status,
-        "content": request.content,
-        "styles": list(request.styles),
-        "output": request.output,
-        "width": size[0],
-        "height": size[1],
+        "content": task.content,
+        "styles": list(task.styles),
+        "output": task.output,
+        "width": width,
+        "height": height,
         "iterations": outcome.iterations,
         "seconds": outcome.seconds,
         "peak_memory": outcome.memory,
         "peak_device_memory": outcome.device_memory,
         "losses": outcome.losses,
         "reason": outcome.reason or None,
-        "exit_code": outcome.code,
-        "options": asdict(request.options),
+        "exit_code": outcome.exit_code,
+        "options": {
+            **asdict(task.options),
+            "existing": arguments.existing,
+            "format": arguments.format,
+        },
     }
-    return json.dumps(said)
+    return json.dumps(fields)
 
 
-def table(rows: Sequence[tuple[Request, Outcome]]) -> list[str]:
-    """One line a picture: what became of it, where it is, and what it took or why it is not."""
+def table(rows: Sequence[Row]) -> list[str]:
+    """One line for each picture: its status and path, and what it took or why it is not done."""
     lines = []
     column = max((len(outcome.status) for _, outcome in rows), default=0)
-    for request, outcome in sorted(rows, key=lambda row: ORDER.index(row[1].status)):
-        said = []
+    for task, outcome in sorted(rows, key=lambda row: _ORDER.index(row[1].status)):
+        details = []
         if outcome.size:
-            said.append(f"{outcome.size[0]} x {outcome.size[1]}")
+            details.append(f"{outcome.size[0]} x {outcome.size[1]}")
         if outcome.seconds is not None:
-            said.append(duration(outcome.seconds))
-        if outcome.status == "planned" and outcome.memory is not None:
-            said.append(f"{outcome.memory / 1e9:.1f} GB")
+            details.append(duration(outcome.seconds))
+        if outcome.status is Status.PLANNED and outcome.memory is not None:
+            details.append(f"{outcome.memory / 1e9:.1f} GB")
         if outcome.reason:
-            said.append(outcome.reason)
-        lines.append(
-            f"{outcome.status:<{column}}  {request.output or request.content}  {', '.join(said)}"
-        )
+            details.append(outcome.reason)
+        path = task.output or task.content
+        lines.append(f"{outcome.status:<{column}}  {path}  {', '.join(details)}")
     return lines
 
 
-def total(rows: Sequence[tuple[Request, Outcome]], left: int = 0) -> str:
-    """How many of each, in one line.
+def total(rows: Sequence[Row], not_started: int = 0) -> str:
+    """How many pictures have each status, in one line.
 
     Args:
         rows: as in `table`.
-        left: pictures of which nothing became.
+        not_started: the number of pictures without an outcome.
     """
     count = Counter(outcome.status for _, outcome in rows)
-    parts = [f"{count[status]} {status}" for status in ORDER if count[status]]
-    parts += [f"{left} not begun"] if left else []
-    number = len(rows) + left
+    parts = [f"{count[status]} {status}" for status in Status if count[status]]
+    parts += [f"{not_started} not started"] if not_started else []
+    number = len(rows) + not_started
     return f"{number} picture{'s' * (number != 1)}: {', '.join(parts)}"
 
 
 def duration(seconds: float) -> str:
-    """As people say it."""
+    """A duration in the units in which people say it."""
     if seconds < 99.5:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)

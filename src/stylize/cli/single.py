@@ -1,277 +1,343 @@
-"""One picture by the command: what is there already, who watches, where it goes.
+"""One picture by the command: `paint` goes from a `Task` to its `Outcome` in named steps.
 
-torch is not imported before the pictures are known to be good.
+torch is not imported before the pictures have been read and checked.
 """
 
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import files
-from .. import files as writing
-from ..callbacks.autosave import Keeper
+from ..callbacks.autosave import Autosave
 from ..callbacks.film import Snapshots, Timelapse
+from ..callbacks.isolated import Isolated
+from ..callbacks.progress import Bar, Forecast, bars_hidden
 from ..callbacks.trace import Trace
-from ..errors import DeviceError, OptimizationError, OutputError, StylizeError
-from ..images import encode as output
-from ..images import picture as images
-from ..images.picture import Picture
+from ..errors import (
+    DeviceError,
+    ExitCode,
+    OptimizationError,
+    OutputError,
+    StylizeError,
+)
+from ..images import encode
+from ..images.picture import Picture, load_picture
 from ..settings.options import FORMATS, Options
-from ..settings.recipe import Recipe
-from ..transfer import memory as cost
-from ..transfer import memory as room
+from ..transfer import memory
 from ..transfer.job import Job
-from . import terminal as console
-from .existing import ready
-from .task import Request
-from .terminal import TERMINATED
+from . import report, terminal
+from .existing import reason_to_skip
+from .task import Arguments, Outcome, Status, Task, check_overwrites, check_streams
+from .terminal import StopOnSignal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..transfer.result import Result
     from ..transfer.step import Step
     from ..transfer.stylizer import Stylizer
 
 log = logging.getLogger(__name__)
 
+#: Sees every step, and says with which exit code the run is to stop; DONE for going on.
+Watch = Callable[["Step"], int]
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a picture went.
 
-    Attributes:
-        status: "done", "skipped" (what is there will do), "interrupted" (the picture so far is
-            kept), "failed", or, in a plan alone, "planned".
-        reason: why it is not done.
-        code: what the command exits with if it is the only picture.
-        size: (width, height) of the result, if known.
-        iterations: evaluations of the network.
-        seconds: wall time of the painting.
-        losses: of the result, by the names of `Losses`.
-        memory: the most that the process held meanwhile, in bytes; None where the system does not
-            tell. In a plan, this and `seconds` are estimates.
-        device_memory: the same on a CUDA device.
+def run_single(arguments: Arguments) -> ExitCode:
+    """The command for one picture.
+
+    Raises:
+        StylizeError: one of its subclasses.
     """
+    task = Task(arguments.content, arguments.styles, arguments.output, arguments)
+    try:
+        with StopOnSignal() as stop, Bar(bars_hidden(arguments.quiet)) as bar:
+            forecast = Forecast()
 
-    status: str
-    reason: str = ""
-    code: int = 0
-    size: tuple[int, int] | None = None
-    iterations: int | None = None
-    seconds: float | None = None
-    losses: dict[str, float] | None = None
-    memory: int | None = None
-    device_memory: int | None = None
+            def watch(step: "Step") -> int:
+                bar(step)
+                forecast(step)
+                return stop()
 
-    @classmethod
-    def failed(cls, error: StylizeError) -> "Outcome":
-        """Of a picture that cannot be had."""
-        return cls("failed", str(error), error.exit_code)
+            outcome = paint(task, Resources(), watch)
+    except StylizeError as error:
+        if arguments.json:
+            terminal.print_text(report.as_json(task, Outcome.failed(error)))
+        raise
+    if outcome.status is Status.SKIPPED:
+        log.warning("%s: %s, skipped", task.output, outcome.reason)
+    if outcome.exit_code is ExitCode.TERMINATED:
+        log.warning("%s: terminated; %s", task.output, outcome.reason)
+    if arguments.json:
+        terminal.print_text(report.as_json(task, outcome))
+    return outcome.exit_code
 
 
-class Studio:
-    """What is kept from one picture to the next: the network, and the pictures last read.
+class Resources:
+    """What is kept from one task to the next: the network, and the style images read last.
 
     Args:
         number: of this worker, from 0.
-        workers: how many share the machine: its processor, and its CUDA devices if it has more.
+        workers: how many share the machine: its memory, its processor, and its CUDA devices if
+            there are several.
     """
 
     def __init__(self, number: int = 0, workers: int = 1) -> None:
         self.number, self.workers = number, workers
-        self.made: Stylizer | None = None
-        #: Why there is no network, and so will be no picture.
-        self.fault: StylizeError | None = None
-        self.kept: dict[tuple[object, ...], Picture] = {}
-        #: Of the memory that is free before any of them has the network.
-        self.share = room.free() / workers - cost.BASE_BYTES if workers > 1 else None
+        self.loaded: Stylizer | None = None
+        #: Why the network could not be loaded; no picture can be painted then.
+        self.error: StylizeError | None = None
+        self.pictures: dict[tuple[object, ...], Picture] = {}
+        if workers > 1:
+            memory.share_among(workers)
 
-    def paintings(self, paths: Sequence[str]) -> list[Picture]:
-        """Those of a request; kept for the next one, unless the file changes."""
-        keys = [(path, *files.stamp(path)) for path in paths]
-        self.kept = {
-            key: self.kept[key] if key in self.kept else _load(path, "style picture")
+    def styles(self, paths: Sequence[str]) -> list[Picture]:
+        """The style images of a task. They stay loaded for the next one, unless a file changes."""
+        keys = [(path, *files.stat_key(path)) for path in paths]
+        self.pictures = {
+            key: self.pictures[key] if key in self.pictures else _load(path, "style picture")
             for key, path in zip(keys, paths, strict=True)
         }
-        return [self.kept[key] for key in keys]
+        return [self.pictures[key] for key in keys]
 
-    def painter(self, options: Options) -> "Stylizer":
-        """The network for these options; `options.device` may be one of several."""
-        import torch
-
+    def stylizer(self, options: Options) -> "Stylizer":
+        """The network for these options, on this worker's device and part of the threads."""
+        from ..transfer import device
         from ..transfer.stylizer import Stylizer
 
-        if self.workers > 1 and not self.made:
-            torch.set_num_threads(max(1, torch.get_num_threads() // self.workers))
-        if self.workers > 1 and options.device in ("auto", "cuda"):
-            devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
-            if devices > 1:
-                options = options.but(device=f"cuda:{self.number % devices}")
-        if not self.made or any(
-            getattr(self.made.options, name) != getattr(options, name) for name in Stylizer.FIXED
+        if self.workers > 1:
+            if not self.loaded:
+                device.share_threads(self.workers)
+            options = options.replace(device=device.device_of_worker(options.device, self.number))
+        if not self.loaded or any(
+            getattr(self.loaded.options, name) != getattr(options, name) for name in Stylizer.FIXED
         ):
             try:
-                self.made = Stylizer(options)
+                self.loaded = Stylizer(options)
             except StylizeError as error:
-                self.fault = error
+                self.error = error
                 raise
-        return self.made
+        return self.loaded
+
+
+def check(task: Task) -> str:
+    """Check all that can be checked before a picture has been read.
+
+    Returns:
+        Why the task is to be skipped; "" where the picture is to be painted.
+
+    Raises:
+        StylizeError: one of its subclasses.
+    """
+    task.options.style_shares(len(task.styles))  # several styles without --blend come first
+    check_streams(task)
+    check_overwrites([task])
+    reason = reason_to_skip(task)
+    if not reason and task.output != "-":
+        encode.check_output(task.output, depth=task.options.depth)
+    if not reason and task.arguments.trace:
+        files.check_writable(task.arguments.trace)
+    return reason
+
+
+def paint(task: Task, resources: Resources, watch: Watch) -> Outcome:
+    """Paint one picture and write it, unless the existing file is good enough.
+
+    Args:
+        task: what to paint.
+        resources: kept from one task to the next.
+        watch: sees every step. With INTERRUPTED the picture so far is saved, with TERMINATED only
+            the checkpoint.
+
+    Returns:
+        An outcome whose status is DONE, SKIPPED or INTERRUPTED.
+
+    Raises:
+        StylizeError: one of its subclasses.
+    """
+    if reason := check(task):
+        return Outcome(Status.SKIPPED, reason)
+    film, trace = _open_film(task), _open_trace(task)
+    job = _read(task, resources)
+    with film or contextlib.nullcontext():  # written last, so that its failure costs no picture
+        with contextlib.redirect_stdout(sys.stderr):  # libraries may print; stdout is the picture's
+            memory.reset_peak()
+            stylizer = resources.stylizer(job.options)
+            stop = _Stop(watch)
+            autosave = Autosave(task.checkpoint, task.arguments.checkpoint_every, stop.stopping)
+            job = _fit_to_memory(task, job, stylizer, autosave)
+            _warn_of_differences(task, job, stylizer)
+            watchers = [Isolated(w) for w in (film, trace, _snapshots(task, job, stylizer)) if w]
+            checkpoint = autosave.load(stylizer, job, task.arguments.resume)
+            with _saved_if_memory_runs_out(autosave):
+                with trace or contextlib.nullcontext():
+                    result = stylizer.paint(job, [*watchers, stop, autosave], checkpoint)
+                if stop.code == ExitCode.TERMINATED and not result.complete and autosave.exists:
+                    return _terminated(job, autosave)
+                data = _encode(task, result)
+        _deliver(task, data)
+        if result.complete or result.fault:
+            autosave.delete()
+    _raise_faults(task, result, watchers)
+    return _outcome(task, job, result, stylizer, stop.code)
+
+
+class _Stop:
+    """A callback that asks `watch` at each step whether to stop, and remembers the answer."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.code = ExitCode.DONE
+
+    def __call__(self, step: "Step") -> int:
+        self.code = ExitCode(self.watch(step))
+        return self.code
+
+    def stopping(self) -> bool:
+        """Whether the run ends after the present step."""
+        return self.code != ExitCode.DONE
+
+
+def _open_film(task: Task) -> Timelapse | None:
+    path = task.arguments.timelapse
+    return Timelapse(path, task.options.background) if path else None
+
+
+def _open_trace(task: Task) -> Trace | None:
+    return Trace(task.arguments.trace) if task.arguments.trace else None
+
+
+def _read(task: Task, resources: Resources) -> Job:
+    """Read the pictures, and check them and the format of the result."""
+    content = _load(task.content, "content picture")
+    job = Job.prepare(task.options, content, resources.styles(task.styles))
+    if task.options.size != "fit":  # otherwise the size is not known yet
+        encode.check_format(_format(task), job.size, task.options.depth)
+    return job
 
 
 def _load(path: str, name: str) -> Picture:
-    source = console.stream("standard input", sys.stdin) if path == "-" else path
-    return images.load(source, "standard input" if path == "-" else name)
+    if path == "-":
+        return load_picture(terminal.byte_stream("standard input", sys.stdin), "standard input")
+    return load_picture(path, name)
 
 
-def paint(request: Request, studio: Studio, watch: Callable[["Step"], int]) -> Outcome:
-    """Paint one picture, and write it, unless what is there will do.
-
-    Args:
-        request: what was asked for.
-        studio: kept from one picture to the next.
-        watch: sees every step, and gives 0; or, to end the run, what the command is to exit with:
-            `interrupt.INTERRUPTED`, and the picture so far is kept, or `TERMINATED`.
-
-    Returns:
-        "done", "skipped" or "interrupted".
-
-    Raises:
-        StylizeError: one of its children.
-    """
-    target, options = request.output, request.options
-    reason = ready(request)
-    if reason:
-        return Outcome("skipped", reason)
-    film = Timelapse(request.timelapse, options.background) if request.timelapse else None
-    trace = Trace(request.trace) if request.trace else None
-    photo = _load(request.content, "content picture")
-    job = Job.prepare(options, photo, studio.paintings(request.styles))
-    format = options.format if target == "-" else output.format_of(target)
-    if options.size != "fit":  # else its size is not known yet
-        output.check_format(format, job.size, options.depth)
-
-    cost.measure_anew()
-    # The film is written last, so that no fault of its costs the picture.
-    with film or contextlib.nullcontext():
-        # Standard output is the picture's alone, should a library be in the mood to print.
-        with contextlib.redirect_stdout(sys.stderr):
-            painter = studio.painter(options)  # and with it, torch
-            from ..transfer import device
-
-            device.measure_anew(painter.device)
-            job = replace(job, options=options.but(device=painter.options.device))
-            keeper = Keeper(request.kept, request.checkpoint_every) if request.kept else None
-            if keeper and request.resume:
-                job = keeper.sized(painter, job, studio.share)
-            job = painter.fitted(job, studio.share)
-            output.check_format(format, job.size, options.depth)
-            cost.keep_memory(job.size[0] * job.size[1])
-            if request.recipe:
-                for departure in request.recipe.departures(painter.recipe(job)):
-                    log.warning("--recipe: %s", departure)
-            extras = [_Extra(extra) for extra in (film, trace) if extra]
-            if request.snapshot_every:
-                recipe = painter.recipe(job, complete=False)
-                extras.append(_Extra(_snapshots(request, recipe, job.content.exif)))
-            latest: Step | None = None
-            ended = 0
-
-            def on_step(step: "Step") -> int:
-                nonlocal ended, latest
-                latest = step
-                for see in extras:
-                    see(step)
-                if keeper:
-                    keeper(step)
-                ended = watch(step)
-                if ended and keeper:
-                    keeper.save(step)
-                return ended
-
-            try:
-                with trace or contextlib.nullcontext():
-                    result = painter.paint(
-                        job,
-                        on_step,
-                        # By no name of ours, which would keep it in memory.
-                        keeper.latest(painter, job, request.resume) if keeper else None,
-                    )
-                broken_off = ended == TERMINATED and not result.complete
-                if broken_off and keeper and keeper.there:
-                    told = f"{keeper.path} holds the run so far"
-                    return Outcome("interrupted", told, TERMINATED, job.size)
-                with device.memory_told("not enough memory to encode the picture"):
-                    data = result.encode(format)
-            except DeviceError as error:
-                if keeper and latest and keeper.save(latest):
-                    raise DeviceError(f"{error}; {keeper.path} holds the run so far") from error
-                raise
-        _deliver(data, target, format)
-        if keeper and (result.complete or result.fault):
-            keeper.forget()
-    name = "standard output" if target == "-" else target
-    if result.fault:
-        raise OptimizationError(f"{name}: {result.fault}; it holds the picture before that")
-    for extra in extras:
-        if extra.fault:
-            raise OutputError(f"{extra.fault}; the picture itself is done") from extra.fault
-    log.info("%s: %d x %d pixels in %.1f s", name, *job.size, result.seconds)
-    if not result.complete:
-        log.warning("interrupted; %s holds the picture so far", name)
-    return Outcome(
-        status="done" if result.complete else "interrupted",
-        reason="" if result.complete else "holds the picture so far",
-        code=0 if result.complete else ended,
-        size=job.size,
-        iterations=len(result.losses),
-        seconds=result.seconds,
-        losses=asdict(result.losses[-1]),
-        memory=cost.peak(),
-        device_memory=device.peak(painter.device),
-    )
+def _format(task: Task) -> str:
+    return task.arguments.format if task.output == "-" else encode.format_of(task.output)
 
 
-def _deliver(data: bytes, target: str, format: str) -> None:
-    """Write the result where it was asked for; or else where it can be found.
+def _fit_to_memory(task: Task, job: Job, stylizer: "Stylizer", autosave: Autosave) -> Job:
+    """The job on the stylizer's device, in a size for which there is memory."""
+    from ..transfer import device
+
+    device.reset_peak_memory(stylizer.device)
+    job = replace(job, options=task.options.replace(device=stylizer.options.device))
+    if task.arguments.resume:
+        job = autosave.with_checkpoint_size(stylizer, job)
+    job = stylizer.fit_to_memory(job)
+    encode.check_format(_format(task), job.size, task.options.depth)
+    memory.keep_freed_memory(job.size[0] * job.size[1])
+    return job
+
+
+def _warn_of_differences(task: Task, job: Job, stylizer: "Stylizer") -> None:
+    """Say why the result will not be the picture that `--recipe` names."""
+    if task.arguments.recipe:
+        for difference in task.arguments.recipe.differences(stylizer.recipe(job)):
+            log.warning("--recipe: %s", difference)
+
+
+def _snapshots(task: Task, job: Job, stylizer: "Stylizer") -> Snapshots | None:
+    every = task.arguments.snapshot_every
+    if every is None:
+        return None
+    recipe = stylizer.recipe(job, complete=False)
+
+    def save(pixels: "NDArray[Any]", path: Path) -> None:
+        encode.save(pixels, path, task.options, recipe, job.content.exif)
+
+    return Snapshots(task.snapshots, every, save, Path(task.output).suffix)
+
+
+@contextlib.contextmanager
+def _saved_if_memory_runs_out(autosave: Autosave) -> Iterator[None]:
+    """Save the run where its device fails in the block, and say so in the error's message."""
+    try:
+        yield
+    except DeviceError as error:
+        if autosave.save():
+            raise DeviceError(f"{error}; {autosave.path} holds the run so far") from error
+        raise
+
+
+def _terminated(job: Job, autosave: Autosave) -> Outcome:
+    """The outcome after SIGTERM: there is no picture, but the next run resumes."""
+    reason = f"{autosave.path} holds the run so far"
+    return Outcome(Status.INTERRUPTED, reason, ExitCode.TERMINATED, job.size)
+
+
+def _encode(task: Task, result: "Result") -> bytes:
+    from ..transfer import device
+
+    with device.memory_errors("not enough memory to encode the picture"):
+        return result.encode(_format(task))
+
+
+def _deliver(task: Task, data: bytes) -> None:
+    """Write the result to its output path; if that fails, to a place where it can be found.
 
     Raises:
         OutputError: it could not be written there; the message says where it is now.
     """
     try:
-        if target == "-":
-            console.write_stdout(data)
+        if task.output == "-":
+            terminal.write_stdout(data)
         else:
-            writing.write(target, data)
+            files.write(task.output, data)
     except OutputError as error:
-        name = f"out{FORMATS[format][0]}" if target == "-" else target
-        place = writing.rescue(data, name)
-        kept = f"the picture is kept as {place}" if place else "nor is there room for it elsewhere"
-        raise OutputError(f"{error}; {kept}") from error
+        name = f"out{FORMATS[_format(task)][0]}" if task.output == "-" else task.output
+        place = files.save_elsewhere(data, name)
+        rescue = (
+            f"the picture is saved as {place}" if place else "and it could not be saved elsewhere"
+        )
+        raise OutputError(f"{error}; {rescue}") from error
 
 
-class _Extra:
-    """A watcher whose fault costs itself, and not the picture."""
-
-    def __init__(self, watch: Callable[["Step"], object]) -> None:
-        self.watch = watch
-        self.fault: Exception | None = None
-
-    def __call__(self, step: "Step") -> None:
-        if self.fault is None:
-            try:
-                self.watch(step)
-            except Exception as error:
-                self.fault = error
-                log.warning("%s; the picture goes on without", error)
+def _raise_faults(task: Task, result: "Result", watchers: Sequence[Isolated]) -> None:
+    """Raise what went wrong in a run whose picture has been written all the same."""
+    if result.fault:
+        raise OptimizationError(
+            f"{_name(task)}: {result.fault}; the file holds the picture before that"
+        )
+    for watcher in watchers:
+        if watcher.error:
+            raise OutputError(f"{watcher.error}; the picture itself is done") from watcher.error
 
 
-def _snapshots(request: Request, recipe: Recipe, exif: bytes) -> Snapshots:
-    def save(pixels: "NDArray[Any]", path: Path) -> None:
-        output.save(pixels, path, request.options, recipe, exif)
+def _outcome(
+    task: Task, job: Job, result: "Result", stylizer: "Stylizer", code: ExitCode
+) -> Outcome:
+    from ..transfer import device
 
-    every = request.snapshot_every or 0
-    return Snapshots(request.snapshots, every, save, Path(request.output).suffix)
+    log.info("%s: %d x %d pixels in %.1f s", _name(task), *job.size, result.seconds)
+    if not result.complete:
+        log.warning("interrupted; %s holds the picture so far", _name(task))
+    return Outcome(
+        status=Status.DONE if result.complete else Status.INTERRUPTED,
+        reason="" if result.complete else "holds the picture so far",
+        exit_code=ExitCode.DONE if result.complete else code,
+        size=job.size,
+        iterations=len(result.losses),
+        seconds=result.seconds,
+        losses=result.losses[-1].as_dict(),
+        memory=memory.peak(),
+        device_memory=device.peak_memory(stylizer.device),
+    )
+
+
+def _name(task: Task) -> str:
+    return "standard output" if task.output == "-" else task.output

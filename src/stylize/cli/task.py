@@ -1,37 +1,55 @@
-"""What was asked for, and which files it may touch. No torch."""
+"""What was typed (`Arguments`), one picture of it (`Task`), and how that went (`Outcome`).
+
+A task is small, and can be sent to another process.
+"""
 
 import contextlib
 import os
 import stat
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from ..callbacks.autosave import EVERY
-from ..errors import OptionError
-from ..network.names import weights_path
-from ..settings.options import Options, flag
+from ..errors import ExitCode, OptionError, StylizeError
+from ..network.names import WEIGHTS, split_weights
+from ..settings.options import STARTS, Options, flag
 from ..settings.recipe import Recipe
-from . import terminal as console
+from .terminal import byte_stream
+
+#: The values of `--existing`: what to do with a file that exists at the output path.
+EXISTING = ("auto", "update", "replace", "skip", "fail")
+#: The values of `--pair`: each content image with each style, or the first with the first etc.
+PAIRINGS = ("all", "zip")
 
 
 @dataclass(frozen=True)
-class Request:
-    """What was asked for.
+class Arguments:
+    """What the command was asked to do, and the one home of its defaults beside `Options`.
 
     Attributes:
-        content: path of the photo, or "-" for standard input.
-        styles: paths of the paintings; one of them may be "-" instead.
-        output: where the result goes, or "-" for standard output.
+        content: path of the content image or of a folder of them, or "-" for standard input.
+        styles: paths of style images or of folders of them; one may be "-".
+        output: a file, a folder, a pattern with `naming.FIELDS`, or "-" for standard output.
         options: how to paint.
-        recipe: to be painted after, if any.
-        read: other files that were read, and are not to be written over.
-        snapshot_every: iterations between two snapshots; None for none.
-        timelapse: where the film goes; None for none.
-        trace: where the run's numbers go; None for nowhere.
-        checkpoint: where the run is kept; None for a file beside the output.
+        recipe: of the picture that `--recipe` names; None without `--recipe`.
+        settings_files: the files that `--recipe` and `--config` read.
+        existing: one of `EXISTING`.
+        format: the format of results whose name does not say it, a key of `options.FORMATS`.
+        snapshot_every: iterations from one snapshot to the next; None for no snapshots.
+        timelapse: path of the film; None for none.
+        trace: path of the run's numbers; None for none.
+        checkpoint: path of the checkpoint; None for a file beside the output.
         checkpoint_every: seconds from one checkpoint to the next.
-        resume: whether to go on where an earlier run was.
+        resume: whether to use the checkpoint of an earlier run.
+        recursive: whether to search the subfolders of folders.
+        pair: one of `PAIRINGS`.
+        jobs: how many pictures are painted at once.
+        fail_fast: whether to start no more pictures once one has failed.
+        dry_run: print what would be done, and do nothing.
+        json: print a line of JSON for each picture.
+        quiet: print nothing but errors.
     """
 
     content: str
@@ -39,89 +57,193 @@ class Request:
     output: str
     options: Options
     recipe: Recipe | None = None
-    read: tuple[str, ...] = ()
+    settings_files: tuple[str, ...] = ()
+    existing: str = "auto"
+    format: str = "png"
     snapshot_every: int | None = None
     timelapse: str | None = None
     trace: str | None = None
     checkpoint: str | None = None
-    checkpoint_every: float = EVERY
+    checkpoint_every: float = 60.0
     resume: bool = True
+    recursive: bool = False
+    pair: str = PAIRINGS[0]
+    jobs: int = 1
+    fail_fast: bool = False
+    dry_run: bool = False
+    json: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture to paint. Nothing has been opened yet.
+
+    Attributes:
+        content: path of the content image, or "-" for standard input.
+        styles: paths of the style images; one may be "-".
+        output: path of the result, or "-" for standard output.
+        arguments: of the command that this picture is part of.
+    """
+
+    content: str
+    styles: tuple[str, ...]
+    output: str
+    arguments: Arguments
 
     @property
-    def kept(self) -> str | None:
-        """The file of the checkpoint; None if there is no place for one."""
-        return self.checkpoint or (f"{self.output}.checkpoint" if self.output != "-" else None)
+    def options(self) -> Options:
+        """How to paint."""
+        return self.arguments.options
+
+    @property
+    def checkpoint(self) -> str | None:
+        """Path of the checkpoint; None for standard output without `--checkpoint`."""
+        beside = None if self.output == "-" else f"{self.output}.checkpoint"
+        return self.arguments.checkpoint or beside
 
     @property
     def snapshots(self) -> str:
-        """The folder of the snapshots."""
+        """Path of the folder for the snapshots."""
         return f"{os.path.splitext(self.output)[0]}-snapshots"
 
     @property
     def inputs(self) -> list[str]:
         """Every file that is read, with "-" for standard input."""
-        weights, _ = weights_path(self.options.weights)
         options = self.options
-        return [self.content, *self.styles, *self.read, options.init, *options.mask, weights]
+        files = [self.content, *self.styles, *self.arguments.settings_files, *options.mask]
+        files += [options.init] if options.init not in STARTS else []
+        files += [split_weights(options.weights)[0]] if options.weights not in WEIGHTS else []
+        return files
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Every file that is written, by the option that names it, with "-" for standard output."""
+        files = {
+            "-o": self.output,
+            "--timelapse": self.arguments.timelapse,
+            "--trace": self.arguments.trace,
+            "--checkpoint": self.checkpoint,
+        }
+        return {option: path for option, path in files.items() if path}
 
 
-def check(request: Request) -> None:
-    """See that nothing that is read would be written over, and that standard streams will do.
+class Status(StrEnum):
+    """How a picture went. In a table they come in this order: the last lines matter most."""
+
+    SKIPPED = "skipped"
+    PLANNED = "planned"
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes:
+        status: DONE, SKIPPED (the existing file is good), INTERRUPTED (the picture or the run so
+            far was saved), FAILED, or, in a dry run only, PLANNED.
+        reason: why it is not done.
+        exit_code: what the command exits with if this is the only picture.
+        size: (width, height) of the result, if known.
+        iterations: evaluations of the network.
+        seconds: wall time of painting. In a dry run this and `memory` are estimates.
+        losses: of the result, by name.
+        memory: the most bytes that the process held; None where the system does not say.
+        device_memory: the same on a CUDA device.
+    """
+
+    status: Status
+    reason: str = ""
+    exit_code: ExitCode = ExitCode.DONE
+    size: tuple[int, int] | None = None
+    iterations: int | None = None
+    seconds: float | None = None
+    losses: dict[str, float] | None = None
+    memory: int | None = None
+    device_memory: int | None = None
+
+    @classmethod
+    def failed(cls, error: StylizeError) -> "Outcome":
+        """The outcome for an error."""
+        return cls(Status.FAILED, str(error), ExitCode(error.exit_code))
+
+
+def check_streams(task: Task) -> None:
+    """Check that standard input and output can be used as the task asks.
 
     Raises:
-        OptionError: otherwise.
+        OptionError: a stream is used twice, or for what it cannot be used for.
+        OutputError: standard output is closed.
     """
-    target, options = request.output, request.options
-    inputs = [request.content, *request.styles]
-    if inputs.count("-") > 1:
+    arguments = task.arguments
+    if [task.content, *task.styles].count("-") > 1:
         raise OptionError("only one picture can come from standard input")
-    for name, paths in (("init", (options.init,)), ("mask", options.mask)):
+    for name, paths in (("init", (task.options.init,)), ("mask", task.options.mask)):
         if "-" in paths:
             raise OptionError(f"{flag(name)}: cannot come from standard input; name a file")
-    if target == "-" and console.stream("standard output", sys.stdout) and sys.stdout.isatty():
-        raise OptionError("-o -: standard output is a terminal; pipe it, or name a file")
-    if target == "-" and request.snapshot_every:
-        raise OptionError("--snapshot-every: its folder is named after OUTPUT; name a file")
-    inputs = request.inputs
-    others = {
-        "--timelapse": request.timelapse,
-        "--trace": request.trace,
-        "--checkpoint": request.kept,
-    }
-    if request.trace == "-":
-        raise OptionError("--trace -: standard output is not for it; name a file")
-    written = {"-o": target} | {name: path for name, path in others.items() if path}
-    for name, path in written.items():
-        if any(_same_file(path, other) for other in inputs):
-            raise OptionError(f"{name} {path}: is an input too; name another file")
-    for name, other in others.items():
-        if other and _same_place(other, target):
-            raise OptionError(f"{name} {other}: is OUTPUT too; name another file")
-        if other and any(_same_place(other, path) for n, path in written.items() if n != name):
-            raise OptionError(f"{name} {other}: is named twice; name another file")
-    if request.snapshot_every:
-        folders = [os.path.dirname(os.path.realpath(path)) for path in (*inputs, *written.values())]
-        if os.path.realpath(request.snapshots) in folders:
-            raise OptionError(f"--snapshot-every: other files lie in {request.snapshots}")
-        with contextlib.suppress(OSError):  # there is no such folder yet
-            for entry in os.scandir(request.snapshots):
-                if any(_same_file(entry.path, other) for other in inputs):
-                    raise OptionError(f"--snapshot-every: {entry.path} leads to an input")
+    if arguments.trace == "-":
+        raise OptionError("--trace -: cannot be written to standard output; name a file")
+    if task.output == "-":
+        if byte_stream("standard output", sys.stdout) and sys.stdout.isatty():
+            raise OptionError("-o -: standard output is a terminal; pipe it, or name a file")
+        if arguments.snapshot_every:
+            raise OptionError("--snapshot-every: its folder is named after OUTPUT; name a file")
 
 
-def _same_place(one: str, other: str) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
+def check_overwrites(tasks: Sequence[Task]) -> None:
+    """Check that nothing is written over a file that any task reads or another output takes.
+
+    Files are compared through symbolic and hard links, and through redirected standard streams.
+
+    Raises:
+        OptionError: something would be; the message names the option and the file.
+    """
+    inputs = {path for task in tasks for path in task.inputs}
+    input_files = set(filter(None, (_file_id(path, sys.stdin) for path in inputs)))
+    written: dict[str, str] = {}
+    for task in tasks:
+        for option, path in task.outputs.items():
+            if _file_id(path, sys.stdout) in input_files:
+                raise OptionError(f"{option} {path}: is an input too; choose another name")
+            place = path if path == "-" else os.path.realpath(path)
+            if place in written:
+                if written[place] == option:
+                    raise OptionError(f"{option} {path}: two results would have this name")
+                other = "OUTPUT" if written[place] == "-o" else written[place]
+                raise OptionError(
+                    f"{option} {path}: is the file of {other} too; choose another name"
+                )
+            written[place] = option
+    if any(task.arguments.snapshot_every for task in tasks):
+        folders = {os.path.dirname(os.path.realpath(path)) for path in (*inputs, *written)}
+        for task in tasks:
+            if os.path.realpath(task.snapshots) in folders:
+                raise OptionError(
+                    f"--snapshot-every: {task.snapshots} also contains inputs or outputs; choose"
+                    " another OUTPUT"
+                )
+            for path in _files_in(task.snapshots):
+                if _file_id(path, None) in input_files:
+                    raise OptionError(f"--snapshot-every: {path} is a link to an input")
 
 
-def _same_file(written: str, read: str) -> bool:
-    """Whether both are the same file, through links of both kinds."""
-    one, other = _identity(written, sys.stdout), _identity(read, sys.stdin)
-    return bool(one and other and stat.S_ISREG(one.st_mode) and os.path.samestat(one, other))
+def _file_id(path: str, standard: Any) -> tuple[int, int] | None:
+    """What is the same for two names of one regular file; None if there is no such file.
+
+    Args:
+        path: of the file, or "-".
+        standard: the stream that "-" stands for.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        found = os.fstat(standard.fileno()) if path == "-" else os.stat(path)
+        if stat.S_ISREG(found.st_mode):
+            return found.st_dev, found.st_ino
+    return None
 
 
-def _identity(path: str, standard: Any) -> os.stat_result | None:
-    """Which file that is; None where there is none."""
-    try:
-        return os.fstat(standard.fileno()) if path == "-" else os.stat(path)
-    except (OSError, ValueError, AttributeError):
-        return None
+def _files_in(folder: str) -> Iterator[str]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        yield from (entry.path for entry in entries)

@@ -1,4 +1,7 @@
-"""The command's standard streams: the picture goes out, notes go to stderr, each on one line."""
+"""The command's standard streams and signals.
+
+The picture goes to standard output, and log messages go to stderr, each on one line.
+"""
 
 import contextlib
 import logging
@@ -11,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ..errors import OutputError, PictureError
+from ..errors import ExitCode, OutputError, PictureError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -19,9 +22,18 @@ if TYPE_CHECKING:
 log = logging.getLogger("stylize")
 
 
-def stream(name: str, stream: Any) -> IO[bytes]:
-    """The bytes of a standard stream."""
-    if stream is None:  # as Python has it where the shell closed it: <&-
+def byte_stream(name: str, stream: Any) -> IO[bytes]:
+    """Return the byte stream below a standard stream.
+
+    Args:
+        name: The name of the stream in error messages: "standard input" or "standard output".
+        stream: `sys.stdin` or `sys.stdout`.
+
+    Raises:
+        PictureError: Standard input is closed.
+        OutputError: Another stream is closed.
+    """
+    if stream is None:  # Python's value for a stream that the shell has closed: <&-
         error = PictureError if name == "standard input" else OutputError
         raise error(f"{name}: is closed")
     buffer: IO[bytes] = stream.buffer
@@ -29,20 +41,26 @@ def stream(name: str, stream: Any) -> IO[bytes]:
 
 
 class _OneLine(logging.Formatter):
-    """Whatever a file is called, it breaks no line and sends no command to the terminal."""
+    """Formats a record as one line without control characters, whatever a file is called."""
 
     def format(self, record: logging.LogRecord) -> str:
         return one_line(super().format(record))
 
 
 def one_line(text: str) -> str:
+    """Escape unprintable characters, so that they neither break a line nor control a terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @contextlib.contextmanager
-def notes(quiet: bool, verbose: bool) -> Iterator[None]:
-    """Show the library's log on stderr, and of Python's warnings nothing."""
-    # Where stderr is closed, tqdm and logging would take standard output, which is the picture's.
+def log_to_stderr(quiet: bool, verbose: bool) -> Iterator[None]:
+    """Show the library's log on stderr, and suppress Python's warnings.
+
+    Args:
+        quiet: Show only errors.
+        verbose: Show information as well as warnings and errors, unless `quiet`.
+    """
+    # If stderr is closed, tqdm and logging would use standard output, which the picture needs.
     shown = sys.stderr is not None
     handler = logging.StreamHandler(sys.stderr) if shown else logging.NullHandler()
     handler.setFormatter(_OneLine("stylize: %(message)s"))
@@ -60,72 +78,79 @@ def notes(quiet: bool, verbose: bool) -> Iterator[None]:
 
 
 def print_text(text: str) -> None:
-    """In UTF-8, which TOML and JSON are, whatever the terminal's encoding."""
+    """Print text in UTF-8, which TOML and JSON require, whatever the terminal's encoding."""
     write_stdout(f"{text.rstrip()}\n".encode("utf-8", "backslashreplace"))
 
 
 def write_stdout(data: bytes) -> None:
-    stdout = stream("standard output", sys.stdout)
+    """Write bytes to standard output.
+
+    Raises:
+        OutputError: Standard output is closed or cannot be written.
+    """
+    stdout = byte_stream("standard output", sys.stdout)
     try:
         stdout.write(data)
         stdout.flush()
     except OSError as error:
-        # Python flushes once more as it ends, and would complain in words of its own.
+        # Python flushes the stream again when it exits, and would print its own error message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(f"standard output: cannot be written ({error.strerror})") from error
 
 
-#: What the command exits with after Ctrl-C and after SIGTERM, as a shell has it.
-INTERRUPTED, TERMINATED = 130, 143
-#: Terminals and supervisors send them to all processes of a command.
+#: Signals that stop a run. Terminals and supervisors send them to all processes of a command.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Ended(KeyboardInterrupt):
-    """It was asked to end, and has done so in good order.
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop, and has stopped in good order.
 
     Attributes:
-        code: `INTERRUPTED` or `TERMINATED`.
+        exit_code: `ExitCode.INTERRUPTED` or `ExitCode.TERMINATED`.
     """
 
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
+    def __init__(self, exit_code: ExitCode) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
 
 
 class StopOnSignal:
-    """Lets the first Ctrl-C or SIGTERM end the run after the evaluation under way.
+    """Lets the first Ctrl-C or SIGTERM stop the run after the current evaluation.
 
-    The second leaves at once, as does the first while there is no picture yet.
+    The second signal ends the process at once, and so does the first one before the object has been
+    called, when there is no picture yet.
+
+    Attributes:
+        exit_code: `ExitCode.DONE` until a signal comes, then `INTERRUPTED` or `TERMINATED`.
     """
 
     def __init__(self) -> None:
-        #: 0, or what the command is to exit with.
-        self.asked = 0
-        self.before: dict[int, Any] = {}
+        self.exit_code = ExitCode.DONE
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopOnSignal":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
+        for number, handler in self._handlers.items():
             if handler is not None:
                 signal.signal(number, handler)
 
-    def __call__(self) -> int:
-        """`asked`. From the first call on, signals end the run in good order."""
-        if not self.before:
+    def __call__(self) -> ExitCode:
+        """Return `exit_code`. From the first call on, signals stop the run in good order."""
+        if not self._handlers:
             for number in SIGNALS:
-                self.before[number] = signal.getsignal(number)
-                # A shell that runs the command in the background lets it ignore Ctrl-C: so be it.
-                if self.before[number] is not signal.SIG_IGN:
-                    signal.signal(number, self._signalled)
-        return self.asked
+                self._handlers[number] = signal.getsignal(number)
+                # A shell starts background commands with Ctrl-C ignored, and it must stay so.
+                if self._handlers[number] is not signal.SIG_IGN:
+                    signal.signal(number, self._on_signal)
+        return self.exit_code
 
-    def _signalled(self, number: int, frame: "FrameType | None") -> None:
-        self.asked = INTERRUPTED if number == signal.SIGINT else TERMINATED
-        # The system's own handler ends the process even in the midst of a convolution.
-        for other in self.before:
+    def _on_signal(self, number: int, frame: "FrameType | None") -> None:
+        interrupted = number == signal.SIGINT
+        self.exit_code = ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED
+        # The system's own handler ends the process even during a convolution.
+        for other in self._handlers:
             signal.signal(other, signal.SIG_DFL)
-        if self.asked == INTERRUPTED:
+        if interrupted:
             log.warning("stopping; Ctrl-C again leaves at once, without a picture")

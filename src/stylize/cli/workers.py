@@ -1,291 +1,258 @@
-"""Where tasks are worked on: here, one after the other, or in processes of their own. No torch.
+"""Executors, which do numbered tasks: one after the other, or several at once in processes.
 
 An executor knows nothing of pictures. Tasks, messages and results can be pickled, and workers share
-nothing but the file system, so that an engine for many machines can take an executor's place.
+nothing but the file system, so an engine for many machines can replace an executor.
 """
 
 import contextlib
-import logging
-import multiprocessing
+import functools
+import logging.handlers
 import os
-import queue
 import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.connection import Connection, wait
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from types import SimpleNamespace
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..errors import DeviceError
-from .terminal import SIGNALS, Ended, StopOnSignal
+from .terminal import SIGNALS, Interrupted, StopOnSignal
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-Task_ = TypeVar("Task_", contravariant=True)
-Result_ = TypeVar("Result_", covariant=True)
+Task = TypeVar("Task", contravariant=True)
+Result = TypeVar("Result", covariant=True)
 
-#: Says how a task goes on, with anything that can be pickled. What it gets back is 0, or, if the
-#: task should end early, what the command is to exit with.
-Tell = Callable[[object], int]
-#: Hears what was said of the task of that number.
-Hear = Callable[[int, object], None]
+
+class WorkerDied(NamedTuple):
+    """The result of a task whose process died, with its exit code (negative: a signal)."""
+
+    exit_code: int | None = None
+
+
+#: Sends a message about a task; returns 0, or the exit code with which the task should stop early.
+Report = Callable[[object], int]
+#: Receives the number of a task and a message about it.
+OnMessage = Callable[[int, object], None]
+#: Does a task. An exception ends the whole run.
+Work = Callable[[Task, Report], Result]
+#: Makes what does the work, for a worker's number and the number of workers.
+Make = Callable[[int, int], Work[Task, Result]]
+Tasks = Iterable[tuple[int, Task]]
+Results = Iterator[tuple[int, Result | WorkerDied]]
 
 log = logging.getLogger("stylize")
+_context = get_context("spawn")  # Not "fork", which torch's threads and CUDA do not survive.
 
 
-class Work(Protocol[Task_, Result_]):
-    """Does a task. An exception ends all of the run."""
+class Executor(Protocol[Task, Result]):
+    """Does tasks."""
 
-    def __call__(self, task: Task_, tell: Tell) -> Result_:
-        """Do it."""
-        ...
+    def run(self, tasks: Tasks[Task], on_message: OnMessage) -> Results[Result]:
+        """Do numbered tasks, and yield each result with its number as soon as there is one.
 
-
-class Lost(NamedTuple):
-    """The result of a task whose worker died.
-
-    Attributes:
-        code: its exit code; negative, the signal that ended it.
-    """
-
-    code: int | None
-
-
-class Executor(Protocol[Task_, Result_]):
-    """Works on tasks."""
-
-    def run(
-        self, tasks: Iterable[tuple[int, Task_]], hear: Hear
-    ) -> Iterator[tuple[int, Result_ | Lost]]:
-        """Work on numbered tasks, and yield each result when it is there, with its number.
-
-        A task is taken from the iterable only when a worker is free for it. After Ctrl-C no more
-        are taken, and those under way are asked to end early; a second one leaves at once.
-        So too after SIGTERM.
+        A task is taken from the iterable only when a worker is free for it. After Ctrl-C or SIGTERM
+        no more tasks are taken, and the running ones are asked to stop early. A second signal ends
+        this process at once.
 
         Raises:
-            Ended: in that case, when the last result has been yielded.
+            Interrupted: After a signal, when the last result has been yielded.
+            DeviceError: No process can be started.
         """
         ...
 
     def close(self) -> None:
-        """Let the workers go."""
+        """End the workers, even in the middle of a task."""
         ...
 
 
-class Serial(Generic[Task, Result]):
-    """One task after the other, in this process.
+class Serial(Executor[Task, Result]):
+    """Does one task after the other, in this process."""
 
-    Args:
-        make: makes what does the work, for worker 0 of 1.
-    """
+    def __init__(self, make: Make[Task, Result]) -> None:
+        self._work = make(0, 1)
 
-    def __init__(self, make: Callable[[int, int], Work[Task, Result]]) -> None:
-        self.work = make(0, 1)
-
-    def run(
-        self, tasks: Iterable[tuple[int, Task]], hear: Hear
-    ) -> Iterator[tuple[int, Result | Lost]]:
+    def run(self, tasks: Tasks[Task], on_message: OnMessage) -> Results[Result]:
         """See `Executor`."""
         for number, task in tasks:
             with StopOnSignal() as stop:
-
-                def tell(message: object, number: int = number) -> int:
-                    hear(number, message)
-                    return stop()
-
-                result = self.work(task, tell)
+                result = self._work(task, functools.partial(_report_here, on_message, number, stop))
             yield number, result
-            if stop.asked:
-                raise Ended(stop.asked)
+            if stop.exit_code:
+                raise Interrupted(stop.exit_code)
 
     def close(self) -> None:
         """See `Executor`."""
 
 
-class Processes(Generic[Task, Result]):
-    """Several tasks at once, each in a process that is kept for the next one.
+def _report_here(on_message: OnMessage, number: int, stop: StopOnSignal, message: object) -> int:
+    on_message(number, message)
+    return stop()
 
-    The standard library's pool is given up as a whole when one of its processes dies, as they do
-    where memory runs out; here that costs the task which it was at, and another takes its place.
-    A worker ends by itself when its connection closes, however this process ends.
 
-    Args:
-        make: makes what does the work, in the worker; given its number and how many there are.
-        workers: how many.
+class Processes(Executor[Task, Result]):
+    """Does several tasks at once, in processes that are kept for later tasks and runs.
+
+    A process that dies, perhaps for want of memory, loses only its task. The next task gets a new
+    process with the same number. No process outlives this one.
     """
 
-    def __init__(self, make: Callable[[int, int], Work[Task, Result]], workers: int) -> None:
-        self.make = make
-        self.workers: list[_Worker | None] = [None] * workers
+    def __init__(self, make: Make[Task, Result], workers: int) -> None:
+        # What every report returns. It has no lock, because a process may die that holds it.
+        self._stop = _context.RawValue("i", 0)
+        self._slots = [_Slot(make, number, workers, self._stop) for number in range(workers)]
 
-    def run(
-        self, tasks: Iterable[tuple[int, Task]], hear: Hear
-    ) -> Iterator[tuple[int, Result | Lost]]:
+    def run(self, tasks: Tasks[Task], on_message: OnMessage) -> Results[Result]:
         """See `Executor`."""
         waiting = iter(tasks)
-        more = True
         with StopOnSignal() as stop:
             while True:
-                told = stop()
-                for place, worker in enumerate(self.workers):
-                    if more and not told and not (worker and worker.task is not None):
-                        more = self._give(place, next(waiting, None))
-                busy = {w.connection: w for w in self.workers if w and w.task is not None}
-                if not busy and told:
-                    raise Ended(told)
+                self._stop.value = stop()
+                for slot in self._slots:
+                    if not slot.future and not stop.exit_code and (pair := next(waiting, None)):
+                        self._submit(slot, *pair)
+                busy = [slot for slot in self._slots if slot.future]
                 if not busy:
-                    return
-                if told:
-                    for worker in busy.values():
-                        worker.stop(told)
-                # With a limit, because Python sees Ctrl-C only when it is back.
-                for connection in wait(list(busy), timeout=0.3):
-                    worker = busy[connection]  # type: ignore[index]
-                    number, message = worker.task or 0, worker.receive()
-                    if isinstance(message, _Heard):
-                        hear(number, message.said)
-                    elif isinstance(message, logging.LogRecord):
-                        log.handle(message)
-                    elif isinstance(message, _Done):
-                        worker.task = None
-                        yield number, message.result
-                    elif isinstance(message, BaseException):
-                        raise message
-                    else:
-                        self.workers[self.workers.index(worker)] = None
-                        yield number, worker.lost()
+                    break
+                # The futures come first: once a task has ended, its pipe holds all that it sent.
+                ended = [slot for slot in busy if slot.future and slot.future.done()]
+                # With a limit, because Python handles signals only after the call.
+                ready = wait([slot.pipe for slot in busy], timeout=0 if ended else 0.3)
+                for slot in [slot for slot in busy if slot.pipe in ready or slot in ended]:
+                    match slot.receive():
+                        case "message", content:
+                            on_message(slot.number, content)
+                        case "log", record:
+                            log.handle(record)
+                        case _, result:
+                            yield slot.number, slot.finish(result)
+            if stop.exit_code:
+                raise Interrupted(stop.exit_code)
 
-    def _give(self, place: int, task: tuple[int, Task] | None) -> bool:
-        """Hand out a task; whether there was one."""
-        if task is None:
-            return False
-        worker = self.workers[place]
-        if worker is None:
-            try:
-                worker = self.workers[place] = _Worker(self.make, place, len(self.workers))
-            except OSError as error:
-                told = f"--jobs {len(self.workers)}: no process more can be had ({error.strerror})"
-                raise DeviceError(f"{told}; give fewer") from error
-        worker.give(*task)
-        return True
+    def _submit(self, slot: "_Slot", number: int, task: Any) -> None:
+        try:
+            slot.submit(number, task)
+        except (OSError, RuntimeError) as error:  # no process, or no thread that watches it
+            reason = f"no more processes can be started ({getattr(error, 'strerror', error)})"
+            raise DeviceError(f"--jobs {len(self._slots)}: {reason}; give fewer") from error
 
     def close(self) -> None:
         """See `Executor`."""
-        for worker in self.workers:
-            if worker:
-                worker.connection.close()
-        for worker in self.workers:
-            if worker:
-                worker.process.join(5)
-                worker.process.kill()
-                worker.process.join()
-        self.workers = [None] * len(self.workers)
+        for slot in self._slots:
+            slot.close()
 
 
-class _Heard(NamedTuple):
-    said: object
+class _Slot:
+    """A place for one worker process, which is started for the first task.
 
+    Each slot has a pool of one process, because a pool breaks as a whole when a process dies. The
+    pool reports this, and passes on exceptions. Messages and results come through a pipe instead,
+    because `ProcessPoolExecutor` hangs when a process dies while it is sending a large result.
 
-class _Done(NamedTuple):
-    result: Any
+    Attributes:
+        future: The current task, which has the result None; or None if the slot is free.
+        number: The number of the current task.
+        pipe: The end of the pipe that is read. No other process shares it.
+    """
 
+    def __init__(self, *args: Any) -> None:
+        self._args = args
+        self._pool: ProcessPoolExecutor | None = None
+        self.future: Future[None] | None = None
 
-class _Worker:
-    """A process, as seen from outside."""
-
-    def __init__(self, make: Callable[[int, int], Any], number: int, workers: int) -> None:
-        # Not forked: torch's threads, and CUDA, do not survive that.
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        level = log.getEffectiveLevel()
-        self.process = context.Process(target=_serve, args=(theirs, make, number, workers, level))
-        # The worker ignores them from its first moment on; while it starts, so do we.
-        before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    def submit(self, number: int, task: Any) -> None:
+        """Begin a task."""
         try:
-            self.process.start()
-        finally:
-            for signal_, handler in before.items():
-                signal.signal(signal_, handler or signal.SIG_DFL)
-        theirs.close()
-        self.task: int | None = None
-        self.stopped = False
+            self.future = (self._pool or self._start()).submit(_do_task, task)
+            self.number = number
+        except BrokenProcessPool:  # The process died while it had no task.
+            self.close()
+            self.submit(number, task)
 
-    def give(self, number: int, task: object) -> None:
-        self.task = number
-        with contextlib.suppress(OSError):  # it is dead, which is seen when it is listened to
-            self.connection.send(task)
+    def _start(self) -> ProcessPoolExecutor:
+        others = active_children()
+        self.pipe, writer = _context.Pipe(duplex=False)
+        args = (*self._args, writer, log.getEffectiveLevel())
+        with writer, contextlib.ExitStack() as restored:
+            for number in SIGNALS:  # A new process inherits that they are ignored.
+                handler = signal.signal(number, signal.SIG_IGN)
+                restored.callback(signal.signal, number, handler or signal.SIG_DFL)
+            if "PYTHONWARNINGS" not in os.environ:
+                # After a second Ctrl-C, multiprocessing's resource tracker would print one.
+                os.environ["PYTHONWARNINGS"] = "ignore"
+                restored.callback(os.environ.pop, "PYTHONWARNINGS")
+            pool = ProcessPoolExecutor(1, _context, _start_worker, args)
+            pool.submit(os.getpid)  # The first call, of whatever function, starts the process.
+        self._process = next((p for p in active_children() if p not in others), None)
+        self._pool = pool
+        return pool
 
     def receive(self) -> Any:
-        """What it says; None if it is dead."""
+        """Return a kind, and a message, log record or result (None if there is none any more)."""
         try:
-            return self.connection.recv()
+            return self.pipe.recv() if self.pipe.poll() else ("result", None)
         except (EOFError, OSError):
-            return None
+            return "result", None
 
-    def stop(self, code: int) -> None:
-        if not self.stopped:
-            self.stopped = True
-            with contextlib.suppress(OSError):
-                self.connection.send(_Stop(code))
+    def finish(self, result: Any) -> Any:
+        """Return the result, or `WorkerDied`, or raise the exception that ended the task."""
+        future, self.future = self.future, None
+        try:
+            if future:
+                future.result()
+        except BrokenProcessPool:
+            self.close()
+            return WorkerDied(self._process.exitcode if self._process else None)
+        return result
 
-    def lost(self) -> Lost:
-        self.process.join(5)
-        return Lost(self.process.exitcode)
+    def close(self) -> None:
+        """Kill the process, if there is one."""
+        if self._pool:
+            if self._process:
+                self._process.kill()
+            self._pool.shutdown()
+            self.pipe.close()
+        self._pool = self.future = None
 
 
-class _Stop(NamedTuple):
-    """Sent instead of a task: the one under way is to end early."""
+# The worker's side. These are set in a worker process only.
+_make_work: Callable[[], Work[Any, Any]]
+_stop: Any
+_pipe: Connection
 
-    code: int
 
-
-def _serve(
-    connection: Connection, make: Callable[[int, int], Any], number: int, workers: int, level: int
+def _start_worker(
+    make: Make[Any, Any], number: int, workers: int, stop: Any, pipe: Connection, level: int
 ) -> None:
-    """What a worker does."""
-    for ours in SIGNALS:  # it waits for `_Stop`
-        signal.signal(ours, signal.SIG_IGN)
-    tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    stop = 0
-
-    def listen() -> None:
-        nonlocal stop
-        with contextlib.suppress(EOFError, OSError):
-            while True:
-                message = connection.recv()
-                if isinstance(message, _Stop):
-                    stop = message.code
-                else:
-                    tasks.put(message)
-        os._exit(0)  # whoever is to have the result is gone
-
-    threading.Thread(target=listen, daemon=True).start()
-    log.addHandler(_Sent(connection))
+    global _make_work, _stop, _pipe
+    _make_work, _stop, _pipe = functools.cache(lambda: make(number, workers)), stop, pipe
+    for ignored in SIGNALS:  # Windows does not inherit this.
+        signal.signal(ignored, signal.SIG_IGN)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    sender: Any = SimpleNamespace(put_nowait=lambda record: pipe.send(("log", record)))
+    log.addHandler(logging.handlers.QueueHandler(sender))
     log.setLevel(level)
+    logging.raiseExceptions = False  # It could not log only because the parent has died.
     warnings.simplefilter("ignore")
 
-    def tell(message: object) -> int:
-        connection.send(_Heard(message))
-        return stop
 
+def _exit_with_parent() -> None:
+    """Exit, even in the middle of a task, when the parent dies. A pool alone does not do this."""
+    if parent := parent_process():
+        wait([parent.sentinel])
+    os._exit(1)
+
+
+def _report(message: object) -> int:
+    _pipe.send(("message", message))
+    return int(_stop.value)
+
+
+def _do_task(task: Any) -> None:
     try:
-        work = make(number, workers)
-        while True:
-            connection.send(_Done(work(tasks.get(), tell)))
-    except BaseException as error:
-        with contextlib.suppress(Exception):
-            connection.send(error)
-
-
-class _Sent(logging.Handler):
-    """Sends what is logged to the process that started this one."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__()
-        self.connection = connection
-
-    def emit(self, record: logging.LogRecord) -> None:
-        record.msg, record.args, record.exc_info = record.getMessage(), (), None
-        with contextlib.suppress(OSError):
-            self.connection.send(record)
+        _pipe.send(("result", _make_work()(task, _report)))
+    except BaseException:  # The pool passes it on.
+        _pipe.send(("result", None))
+        raise

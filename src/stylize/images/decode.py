@@ -1,7 +1,8 @@
-"""A picture's bytes -> its pixels: sRGB, upright, alpha and 16 bits kept. Knows nothing of names.
+"""Decoding a picture's bytes to upright sRGB pixels; alpha and 16 bits are preserved.
 
-Pillow opens every file and reads most. It would cut 16 bits a channel down to 8, so these come
-from libpng (by imagecodecs) and tifffile. Both, and numpy, are imported only where they are used.
+Pillow opens every file and reads most. It would reduce 16 bits per channel to 8, so such pictures
+are read by libpng (through imagecodecs) and by tifffile. Both, and numpy, are imported only where
+they are used. This module does not know the names of files: messages have no name in them.
 """
 
 import io
@@ -22,37 +23,41 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tifffile import TiffPage
 
-#: How many channels of colour there are in each space, by littleCMS's name for it.
-_COLOURS = {"gray": 1, "rgb": 3, "lab": 3, "cmyk": 4}
-#: From lcms2.h. Unless forbidden, littleCMS takes 16 bits through a coarse table of colours, and
-#: errs by up to 20 of 255 levels where they are saturated.
+#: The number of colour channels of each colour space, by littleCMS's name for the space.
+_COLOUR_CHANNELS = {"gray": 1, "rgb": 3, "lab": 3, "cmyk": 4}
+#: Constants from lcms2.h. Without the last, littleCMS converts 16 bits by a coarse table of colours
+#: and errs by up to 20 of 255 levels where colours are saturated.
 _RELATIVE_COLORIMETRIC, _BLACK_POINT_COMPENSATION, _NO_OPTIMIZATION = 1, 0x2000, 0x100
 
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-#: TIFF's PhotometricInterpretation, where it is a space that can be read here.
-_PHOTOMETRIC = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk"}
-_WHITE_IS_ZERO = 0
-_PREMULTIPLIED, _STRAIGHT = 1, 2  # TIFF's ExtraSamples, where they are alpha
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+#: Colour space by TIFF's PhotometricInterpretation, for the kinds that can be read here.
+_TIFF_COLOUR_SPACES = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk"}
+_WHITE_IS_ZERO = 0  # a PhotometricInterpretation: grey levels are inverted
+_PREMULTIPLIED, _STRAIGHT = 1, 2  # the kinds of TIFF's ExtraSamples that are alpha
 
-#: EXIF that stays true of a picture that is resized: from description to copyright. The other
-#: tags, of which a TIFF has many, are how it is stored.
-_KEPT = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
-#: Of the camera's part, what does not: width, height; and the maker's note and the table of
-#: interoperability, which point to places in the old file.
-_STALE = (40962, 40963, 37500, 40965)
-_JPEG_SEGMENT = 65533  # bytes; no format has less room for EXIF
+#: EXIF tags of the main part that remain true of a resized picture: from ImageDescription to
+#: Copyright. The others, of which a TIFF has many, describe how the picture is stored.
+_COPIED_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
+#: EXIF tags of the camera's part that become false: width and height, and also the maker's note and
+#: the interoperability table, which refer to offsets in the old file.
+_DROPPED_CAMERA_TAGS = (40962, 40963, 37500, 40965)
+#: The size of a JPEG segment, in which EXIF must fit; no other format has a lower limit.
+_LARGEST_EXIF = 65533
 
-_TALKERS = ("imagecodecs", "tifffile", "PIL.TiffImagePlugin")
+#: Loggers that report damage in metadata which is not used here.
+_SILENCED_LOGGERS = ("imagecodecs", "tifffile", "PIL.TiffImagePlugin")
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What a picture's bytes hold.
+    """The content of a picture file.
 
     Attributes:
-        pixels: H x W x 3, or x 4 with alpha that is not premultiplied; uint8 or uint16.
-        exif: EXIF that is still true, as Pillow's `exif=` takes it; b"" if none or broken.
-        remark: what could not be heeded, to be said after the picture's name; "" if nothing.
+        pixels: H x W x 3, or H x W x 4 with alpha that is not premultiplied; uint8 or uint16.
+        exif: the EXIF tags that are still true, as Pillow's `exif=` accepts them; b"" if there are
+            none or they are broken.
+        remark: what could not be taken into account, as a message to put after the picture's name;
+            "" if there is nothing.
     """
 
     pixels: "NDArray[Any]"
@@ -61,51 +66,52 @@ class Decoded:
 
 
 def decode(data: bytes) -> Decoded:
-    """Read a file: its first frame, brought to sRGB by its colour profile, and upright.
+    """Read the first frame of a file, convert it to sRGB by its colour profile, turn it upright.
 
     Raises:
-        PictureError: a kind of TIFF that cannot be read. The message lacks the picture's name.
-        Image.DecompressionBombWarning, Image.DecompressionBombError: above Pillow's limit of
-            89 megapixels. Nothing of that size was allocated.
-        UnidentifiedImageError: no picture.
-        Exception: any other, for a file that is damaged or cut short.
+        PictureError: the file is a TIFF of a kind that cannot be read.
+        Image.DecompressionBombWarning, Image.DecompressionBombError: the picture is above Pillow's
+            limit of 89 megapixels. No memory of that size was allocated.
+        UnidentifiedImageError: the file is not a picture.
+        Exception: any other error means that the file is damaged or cut short.
     """
-    with _quietly():
+    with _library_warnings_silenced():
         try:
             image = Image.open(io.BytesIO(data))
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise
         except Exception:
-            if not data.startswith(_TIFF_STARTS):
+            if not data.startswith(_TIFF_SIGNATURES):
                 raise
-            return _from_tiff(data)  # may be compressed in a way that Pillow does not know
+            return _decode_by_tifffile(data)  # Pillow may not know its compression
         with image:
-            if image.format == "PNG" and data[24] == 16:  # bits, by the header
-                return _from_pillow(image, data)
+            bits_in_png_header = data[24] if image.format == "PNG" else 0
+            if bits_in_png_header == 16:
+                return _decode_by_pillow(image, data)
             if isinstance(image, TiffImageFile) and max(image.tag_v2.get(BITSPERSAMPLE, [1])) > 8:
-                with suppress(PictureError):  # then in 8 bits, if Pillow can
-                    return _from_tiff(data, _exif(image))
-            return _from_pillow(image)
+                with suppress(PictureError):  # if tifffile cannot, Pillow may read it in 8 bits
+                    return _decode_by_tifffile(data, _exif(image))
+            return _decode_by_pillow(image)
 
 
 def decode_image(image: Image.Image) -> Decoded:
-    """The same for a picture that Pillow has opened or made.
+    """Do the same as `decode` for a picture that Pillow has opened or made.
 
     Raises:
-        PictureError: no pixels. The message lacks the picture's name.
-        Exception: any other, as `decode`.
+        PictureError: the picture has no pixels.
+        Exception: any other error, as in `decode`.
     """
     if not all(image.size):
         raise PictureError("has no pixels")
-    with _quietly():
-        return _from_pillow(image)
+    with _library_warnings_silenced():
+        return _decode_by_pillow(image)
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Without warnings of damaged metadata that we do not need; those of bombs are errors."""
-    loggers = [logging.getLogger(name) for name in _TALKERS]
-    before = [logger.disabled for logger in loggers]
+def _library_warnings_silenced() -> Iterator[None]:
+    """Hide warnings about damaged metadata that is not used; turn those about bombs into errors."""
+    loggers = [logging.getLogger(name) for name in _SILENCED_LOGGERS]
+    disabled_before = [logger.disabled for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -114,20 +120,25 @@ def _quietly() -> Iterator[None]:
         try:
             yield
         finally:
-            for logger, disabled in zip(loggers, before, strict=True):
+            for logger, disabled in zip(loggers, disabled_before, strict=True):
                 logger.disabled = disabled
 
 
-def _from_pillow(image: Image.Image, deep_png: bytes = b"") -> Decoded:
-    """By Pillow, if need be but for the pixels: those of a PNG with 16 bits are libpng's."""
+def _decode_by_pillow(image: Image.Image, deep_png: bytes = b"") -> Decoded:
+    """Decode by Pillow.
+
+    Args:
+        image: the picture.
+        deep_png: the file, if it is a PNG with 16 bits: then libpng reads the pixels.
+    """
     import imagecodecs
     import numpy as np
 
-    # Turns a TIFF upright; finds EXIF behind the pixels; and damage, before png_decode does,
-    # which then loses a reference to None.
+    # `load` turns a TIFF upright and finds EXIF behind the pixels. It also finds damage before
+    # png_decode does, which loses a reference to None in that case.
     image.load()
     if deep_png:
-        samples = imagecodecs.png_decode(deep_png)  # a key colour has become alpha
+        samples = imagecodecs.png_decode(deep_png)  # it turns a transparent colour into alpha
         space = "gray" if samples.ndim == 2 or samples.shape[2] == 2 else "rgb"
     elif image.mode in ("I", "F"):
         space, samples = "gray", scaled(np.asarray(image))
@@ -135,58 +146,75 @@ def _from_pillow(image: Image.Image, deep_png: bytes = b"") -> Decoded:
         space, samples = "gray", np.asarray(image).astype(np.uint16)
     elif image.mode == "LAB":
         space, samples = "lab", np.array(image)
-        samples[..., 1:] ^= 0x80  # a and b are signed here, but unsigned in littleCMS
+        samples[..., 1:] ^= 0x80  # a and b are signed in Pillow, but unsigned in littleCMS
     elif image.mode == "CMYK":
         space, samples = "cmyk", np.asarray(image)
     else:
-        grey = image.mode in ("1", "L", "LA", "La")
-        mode = ("L" if grey else "RGB") + ("A" if image.has_transparency_data else "")
-        space, samples = "gray" if grey else "rgb", np.asarray(image.convert(mode))
-    return _finished(
-        samples, space, image.info.get("icc_profile"), _orientation(image), _exif(image)
-    )
+        is_grey = image.mode in ("1", "L", "LA", "La")
+        mode = ("L" if is_grey else "RGB") + ("A" if image.has_transparency_data else "")
+        space, samples = "gray" if is_grey else "rgb", np.asarray(image.convert(mode))
+    profile = image.info.get("icc_profile")
+    return _to_upright_srgb(samples, space, profile, _orientation(image), _exif(image))
 
 
-def _from_tiff(data: bytes, exif: bytes = b"") -> Decoded:
-    """By tifffile: any depth, byte order, arrangement and compression."""
+def _decode_by_tifffile(data: bytes, exif: bytes = b"") -> Decoded:
+    """Decode a TIFF by tifffile: any depth, byte order, planar configuration and compression.
+
+    Raises:
+        PictureError: it is of a kind that cannot be read.
+    """
     import numpy as np
     from tifffile import TiffFile
 
     with TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         space = _check_tiff(page, len(data))
-        planes = page.asarray(squeeze=False)[:, 0]  # planes, height, width, channels of each
+        planes = page.asarray(squeeze=False)[:, 0]  # planes x H x W x channels of a plane
         profile = page.tags.valueof(ICCPROFILE)
         orientation = page.tags.valueof(ExifTags.Base.Orientation)
     values = np.moveaxis(planes, 0, 2).reshape(*planes.shape[1:3], -1)
-    colours = scaled(values[..., : _COLOURS[space]], page.bitspersample)
-    top = np.iinfo(colours.dtype).max
+    colours = scaled(values[..., : _COLOUR_CHANNELS[space]], page.bitspersample)
+    highest = np.iinfo(colours.dtype).max
     if page.photometric == _WHITE_IS_ZERO:
-        colours = top - colours
-    for place, kind in enumerate(page.extrasamples, _COLOURS[space]):
+        colours = highest - colours
+    for channel, kind in enumerate(page.extrasamples, _COLOUR_CHANNELS[space]):
         if kind in (_PREMULTIPLIED, _STRAIGHT):
-            alpha = scaled(values[..., place : place + 1], page.bitspersample)
+            alpha = scaled(values[..., channel : channel + 1], page.bitspersample)
             if kind == _PREMULTIPLIED:
-                share = np.maximum(alpha, 1) / np.float32(top)
-                colours = np.rint(np.minimum(colours / share, top)).astype(colours.dtype)
+                opacity = np.maximum(alpha, 1) / np.float32(highest)
+                colours = np.rint(np.minimum(colours / opacity, highest)).astype(colours.dtype)
             colours = np.concatenate([colours, alpha], axis=2)
             break
-    return _finished(colours, space, profile, orientation, exif)
+    return _to_upright_srgb(colours, space, profile, orientation, exif)
 
 
-def _check_tiff(page: "TiffPage", length: int) -> str:
-    """The space of a page's colours if it can be read from so many bytes; allocates nothing."""
+def _check_tiff(page: "TiffPage", file_size: int) -> str:
+    """Check that a page can be read, without allocating memory for its pixels.
+
+    Args:
+        page: the page.
+        file_size: size of the file in bytes.
+
+    Returns:
+        The colour space of the page.
+
+    Raises:
+        PictureError: the page is of a kind that cannot be read.
+        Image.DecompressionBombError: it is above Pillow's limit.
+        ValueError: the file is damaged.
+    """
     limit = Image.MAX_IMAGE_PIXELS or math.inf
     sizes = [page.imagewidth, page.imagelength, page.samplesperpixel, page.rowsperstrip]
     if not all(isinstance(size, int) for size in [*sizes, page.tilewidth, page.tilelength]):
-        raise ValueError("its header is damaged")  # long tuples, that take forever to multiply
+        # A damaged tag can be a long tuple, and multiplying it would take almost forever.
+        raise ValueError("its header is damaged")
     if page.imagewidth * page.imagelength > limit:
         raise Image.DecompressionBombError
-    space = _PHOTOMETRIC.get(page.photometric, "")
+    space = _TIFF_COLOUR_SPACES.get(page.photometric, "")
     if not (
         space
-        and _COLOURS[space] <= page.samplesperpixel <= 8
-        and isinstance(page.bitspersample, int)  # not of each channel its own
+        and _COLOUR_CHANNELS[space] <= page.samplesperpixel <= 8
+        and isinstance(page.bitspersample, int)  # a tuple if the channels differ in depth
         and getattr(page.dtype, "kind", "none") in "buif"
         and page.imagedepth == 1
         and (space != "cmyk" or page.tags.valueof("InkSet", default=1) == 1)
@@ -196,30 +224,30 @@ def _check_tiff(page: "TiffPage", length: int) -> str:
             f"a TIFF of a kind that cannot be read here ({kind}, {page.samplesperpixel} x"
             f" {page.bitspersample} bits); convert it to RGB first"
         )
-    if math.prod(page.chunks) > 8 * limit:  # one tile of what may be many
+    if math.prod(page.chunks) > 8 * limit:  # the size of a single tile, of which there may be many
         raise Image.DecompressionBombError
-    # tifffile would take what is missing for black.
-    places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-    if len(places) != math.prod(page.chunked) or not all(
-        start > 0 and size > 0 and start + size <= length for start, size in places
+    # tifffile would fill missing parts with black.
+    parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    if len(parts) != math.prod(page.chunked) or not all(
+        start > 0 and size > 0 and start + size <= file_size for start, size in parts
     ):
         raise ValueError("parts of the picture are missing")
     return space
 
 
 def scaled(values: "NDArray[Any]", bits: int = 32) -> "NDArray[Any]":
-    """Numbers as levels of uint16, or of uint8 if they had no more than 8 bits.
+    """Scale numbers to levels of uint16, or of uint8 if they have no more than 8 bits.
 
-    Up to 16 bits without sign, white is all bits set. Wider numbers do not say what white is: it
-    is taken to be the smallest of 1 (floats only), 255 and 65535 that holds the brightest value,
-    or that value itself.
+    For unsigned numbers of up to 16 bits, white is the number with all bits set. Wider and signed
+    numbers do not define white: it is assumed to be the smallest of 1 (floats only), 255 and 65535
+    that is not below the brightest value, or that value itself.
 
     Args:
         values: any shape; boolean, integer or float.
-        bits: how many of each number are used.
+        bits: how many bits of each number are used.
 
     Raises:
-        ValueError: there are values that are not finite numbers.
+        ValueError: a value is not a finite number.
     """
     import numpy as np
 
@@ -235,31 +263,39 @@ def scaled(values: "NDArray[Any]", bits: int = 32) -> "NDArray[Any]":
         depth, brightest = np.uint16, float(values.max())
         whites = [1, 255, 65535] if values.dtype.kind == "f" else [255, 65535]
         white = next((white for white in whites if brightest <= white), brightest)
-    # Half floats and short integers would not hold the levels.
+    # Half-precision floats and short integers could not represent the levels.
     wide = values.astype(np.result_type(values, np.float32))
     levels = np.clip(wide, 0, white) * (np.iinfo(depth).max / white)
-    found: NDArray[Any] = np.rint(levels).astype(depth)
-    return found
+    result: NDArray[Any] = np.rint(levels).astype(depth)
+    return result
 
 
-def _finished(
+def _to_upright_srgb(
     samples: "NDArray[Any]", space: str, profile: Any, orientation: Any, exif: bytes
 ) -> Decoded:
-    """Bring samples (H x W x colours, then alpha if any) to sRGB, and upright."""
+    """Convert samples to sRGB, and turn the picture upright.
+
+    Args:
+        samples: H x W, or H x W x the channels of `space`, with alpha as the last channel if any.
+        space: a key of `_COLOUR_CHANNELS`.
+        profile: the ICC profile as bytes; anything else means that there is none.
+        orientation: the value of the EXIF tag, 1 to 8; anything else means upright.
+        exif: as in `Decoded`.
+    """
     import numpy as np
 
     samples = samples.reshape(*samples.shape[:2], -1)
-    colours, alpha = np.split(samples, [_COLOURS[space]], axis=2)
+    colours, alpha = np.split(samples, [_COLOUR_CHANNELS[space]], axis=2)
     remark = ""
     try:
-        if isinstance(profile, bytes) and profile and space != "lab":  # Lab needs none
-            colours = _managed(colours, space, profile)
+        if isinstance(profile, bytes) and profile and space != "lab":  # Lab needs no profile
+            colours = _rgb_by_profile(colours, space, profile)
         else:
-            colours = _plain(colours, space)
+            colours = _rgb_without_profile(colours, space)
     except (ValueError, RuntimeError) as error:
         reason = error if isinstance(error, ValueError) else "it is damaged"
-        remark = f"its colour profile cannot be used ({reason}); taken as sRGB"
-        colours = _plain(colours, space)
+        remark = f"its colour profile cannot be used ({reason}); its colours are read as sRGB"
+        colours = _rgb_without_profile(colours, space)
     pixels = np.concatenate([colours, alpha], axis=2)
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
@@ -270,50 +306,61 @@ def _finished(
     return Decoded(np.ascontiguousarray(pixels), exif, remark)
 
 
-def _plain(colours: "NDArray[Any]", space: str) -> "NDArray[Any]":
-    """RGB by what is usual where no profile says it."""
+def _rgb_without_profile(colours: "NDArray[Any]", space: str) -> "NDArray[Any]":
+    """Convert colours to RGB by the usual rules for a picture without a colour profile."""
     import numpy as np
 
     if space == "gray":
         return np.repeat(colours, 3, axis=2)
     if space == "lab":
-        return _transformed(colours, space, None)
-    if space == "cmyk":  # as Pillow does it: inks that take light away, one after the other
-        top = np.iinfo(colours.dtype).max
-        light = (top - colours) / np.float32(top)
-        colours = np.rint(light[..., :3] * light[..., 3:] * top).astype(colours.dtype)
+        return _transform_by_littlecms(colours, space, None)
+    if space == "cmyk":  # as Pillow does it: each ink absorbs a share of the remaining light
+        highest = np.iinfo(colours.dtype).max
+        light = (highest - colours) / np.float32(highest)
+        colours = np.rint(light[..., :3] * light[..., 3:] * highest).astype(colours.dtype)
     return colours
 
 
-def _managed(colours: "NDArray[Any]", space: str, profile: bytes) -> "NDArray[Any]":
-    """RGB by a colour profile.
+def _rgb_by_profile(colours: "NDArray[Any]", space: str, profile: bytes) -> "NDArray[Any]":
+    """Convert colours to sRGB by a colour profile.
+
+    Colours stay exactly the same if the profile differs from sRGB by no more than 2 of 255 levels.
 
     Raises:
-        ValueError: it is for colours of another kind.
+        ValueError: the profile is for another colour space.
         RuntimeError: littleCMS cannot use it.
     """
     import numpy as np
 
-    if profile[36:40] != b"acsp":
+    if profile[36:40] != b"acsp":  # the signature of ICC profiles
         raise RuntimeError
-    meant = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}.get(profile[16:20])
-    if (space, meant) == ("gray", "rgb"):
-        colours, space = _plain(colours, space), "rgb"
-    if meant != space:
+    profile_space = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}.get(profile[16:20])
+    if (space, profile_space) == ("gray", "rgb"):
+        colours, space = _rgb_without_profile(colours, space), "rgb"
+    if profile_space != space:
         raise ValueError(f"it is not for {'grey' if space == 'gray' else space.upper()}")
     if space != "cmyk":
-        steps, count = np.arange(0, 256, 15, dtype=np.uint8), _COLOURS[space]
-        grid = np.stack(np.meshgrid(*[steps] * count), axis=-1).reshape(1, -1, count)
-        change = _transformed(grid, space, profile).astype(int) - _plain(grid, space)
-        if abs(change).max() <= 2:  # sRGB, by whatever name
-            return _plain(colours, space)
-    return _transformed(colours, space, profile)
+        # Compare on a grid of colours with sRGB: profiles of sRGB have many names.
+        steps, channels = np.arange(0, 256, 15, dtype=np.uint8), _COLOUR_CHANNELS[space]
+        grid = np.stack(np.meshgrid(*[steps] * channels), axis=-1).reshape(1, -1, channels)
+        converted = _transform_by_littlecms(grid, space, profile)
+        change = converted.astype(int) - _rgb_without_profile(grid, space)
+        if abs(change).max() <= 2:
+            return _rgb_without_profile(colours, space)
+    return _transform_by_littlecms(colours, space, profile)
 
 
-def _transformed(colours: "NDArray[Any]", space: str, profile: bytes | None) -> "NDArray[Any]":
+def _transform_by_littlecms(
+    colours: "NDArray[Any]", space: str, profile: bytes | None
+) -> "NDArray[Any]":
+    """Convert colours from a profile to sRGB, relative to white and black; None is Lab's profile.
+
+    Raises:
+        RuntimeError: littleCMS cannot use the profile.
+    """
     import imagecodecs
 
-    deep = colours.dtype.itemsize == 2
+    has_16_bits = colours.dtype.itemsize == 2
     return imagecodecs.cms_transform(
         colours[..., 0] if space == "gray" else colours,
         profile or imagecodecs.cms_profile("lab2"),
@@ -321,12 +368,15 @@ def _transformed(colours: "NDArray[Any]", space: str, profile: bytes | None) -> 
         colorspace=space,
         outcolorspace="rgb",
         intent=_RELATIVE_COLORIMETRIC,
-        flags=_BLACK_POINT_COMPENSATION | (_NO_OPTIMIZATION if deep else 0),
+        flags=_BLACK_POINT_COMPENSATION | (_NO_OPTIMIZATION if has_16_bits else 0),
     )
 
 
 def _orientation(image: Image.Image) -> Any:
-    """Of EXIF. Read by hand: exif_transpose stumbles over other tags that are broken."""
+    """Return EXIF's orientation; None if there is none or EXIF is broken.
+
+    The tag is read by itself, because `exif_transpose` fails if other tags are broken.
+    """
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # broken EXIF is no reason to refuse the picture
@@ -334,16 +384,24 @@ def _orientation(image: Image.Image) -> Any:
 
 
 def _exif(image: Image.Image) -> bytes:
+    """Return the EXIF tags that remain true, as in `Decoded`; b"" if they are broken or too long.
+
+    The thumbnail is not among them.
+    """
     try:
         old, new = image.getexif(), Image.Exif()
-        new.update({tag: old[tag] for tag in _KEPT if tag in old})
+        new.update({tag: old[tag] for tag in _COPIED_TAGS if tag in old})
         for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            tags = {tag: value for tag, value in old.get_ifd(part).items() if tag not in _STALE}
+            tags = {
+                tag: value
+                for tag, value in old.get_ifd(part).items()
+                if tag not in _DROPPED_CAMERA_TAGS
+            }
             if ExifTags.Base.ColorSpace in tags:
-                tags[ExifTags.Base.ColorSpace] = 1  # sRGB, which it is by now
+                tags[ExifTags.Base.ColorSpace] = 1  # sRGB, to which the pixels are converted
             if tags:
                 new[part] = tags
         data = new.tobytes() if len(new) else b""
-        return data if len(data) <= _JPEG_SEGMENT else b""
+        return data if len(data) <= _LARGEST_EXIF else b""
     except Exception:
         return b""

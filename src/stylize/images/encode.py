@@ -1,13 +1,14 @@
-"""Pictures out: formats, and what each can hold. No torch."""
+"""Writing pictures: the output formats, and what each of them can hold."""
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from PIL import Image, ImageCms, PngImagePlugin, features
 
-from .. import files as writing
+from .. import files
 from ..errors import OptionError, OutputError
 from ..settings.options import FORMATS, Options
 from ..settings.recipe import KEY, Recipe
@@ -15,15 +16,21 @@ from ..settings.recipe import KEY, Recipe
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Pixels a side at most, where a format (or its library) has such a limit.
-_LARGEST = {"jpeg": 65500, "webp": 16383}
+#: Returns the bytes of a file. The arguments are those of `encode` without `format`; `exif` is b""
+#: unless the options ask for EXIF.
+Encoder: TypeAlias = Callable[["NDArray[Any]", Options, Recipe | None, bytes], bytes]
+
+#: The largest side in pixels, for each format that has such a limit, by itself or by its library.
+_LARGEST_SIDE = {"jpeg": 65500, "webp": 16383}
+#: The TIFF tag that holds an XMP packet.
+_TIFF_XMP_TAG = 700
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """The format that a path's suffix stands for, a key of `FORMATS`.
+    """Return the format of a path's suffix, a key of `FORMATS`.
 
     Raises:
-        OutputError: no format goes by that suffix.
+        OutputError: no format has that suffix.
     """
     suffix = Path(path).suffix.lower()
     for name, suffixes in FORMATS.items():
@@ -36,23 +43,24 @@ def format_of(path: str | os.PathLike[str]) -> str:
 def check_output(
     path: str | os.PathLike[str], size: tuple[int, int] = (1, 1), depth: int = 8
 ) -> None:
-    """Find out, before the work, whether a picture can be written at `path`.
+    """Check, before the work, that a picture can be written at `path`.
 
     Args:
-        path: where the result is to go.
+        path: path of the result.
         size: (width, height) of the result, in pixels.
         depth: bits per channel.
 
     Raises:
-        OutputError: unknown suffix, missing parent folder, a folder by that name, no
-            permission, or a size that the format cannot hold.
+        OptionError: as in `check_format`.
+        OutputError: the suffix is unknown, the parent folder is missing, the path is a folder,
+            permission is missing, or the format cannot hold that size.
     """
     check_format(format_of(path), size, depth)
-    writing.writable(path)
+    files.check_writable(path)
 
 
 def check_format(format: str, size: tuple[int, int] = (1, 1), depth: int = 8) -> None:
-    """Find out whether a format can be written here, and hold that size and depth.
+    """Check that a format can be written here, and can hold that size and depth.
 
     Args:
         format: a key of `FORMATS`.
@@ -60,18 +68,25 @@ def check_format(format: str, size: tuple[int, int] = (1, 1), depth: int = 8) ->
         depth: bits per channel.
 
     Raises:
-        OptionError: 16 bits in another format than TIFF.
-        OutputError: it cannot.
+        OptionError: 16 bits are requested of a format other than TIFF.
+        OutputError: there is no such format, Pillow cannot write it, or the size is too large.
+        NotImplementedError: as in `encode`.
     """
     if format not in FORMATS:
         raise OutputError(f"no format {format!r}; give one of {' '.join(FORMATS)}")
+    _encoder(format)
     if format in ("webp", "avif") and not features.check(format):
         raise OutputError(f"this Pillow was built without {format}; use .png or .jpg")
-    if depth == 16 and format != "tiff":
-        raise OptionError(f"--depth 16: {format} is written in 8 bits; name a .tif file")
-    limit = _LARGEST.get(format, max(size))
+    _check_depth(format, depth)
+    limit = _LARGEST_SIDE.get(format, max(size))
     if max(size) > limit:
         raise OutputError(f"{format} holds {limit} pixels a side at most; use .png or .tif")
+
+
+def _check_depth(format: str, depth: int) -> None:
+    """Raise `OptionError` for 16 bits in a format other than TIFF."""
+    if depth == 16 and format != "tiff":
+        raise OptionError(f"--depth 16: {format} is written in 8 bits; name a .tif file")
 
 
 def encode(
@@ -81,50 +96,30 @@ def encode(
     recipe: Recipe | None = None,
     exif: bytes = b"",
 ) -> bytes:
-    """The picture as the bytes of a file, the same bytes for the same picture.
+    """Return the bytes of a picture file; the same picture always gives the same bytes.
 
-    It says that its colours are sRGB, and carries its recipe and, if asked for, the photo's EXIF.
+    The file has a colour profile of sRGB, its recipe and, if the options ask for it, EXIF.
 
     Args:
-        pixels: H x W x 3, or x 4 with straight alpha; sRGB, floats in [0, 1].
+        pixels: H x W x 3, or H x W x 4 with alpha that is not premultiplied; sRGB, floats in
+            [0, 1].
         format: a key of `FORMATS`.
-        options: quality, depth, background, and whether EXIF is kept. JPEG and AVIF keep colour
-            at full resolution (4:4:4); JPEG lays what is transparent over the background.
-        recipe: what it was painted with.
-        exif: the photo's.
+        options: quality, depth, background, and whether EXIF is written. JPEG and AVIF store colour
+            at full resolution (4:4:4). A JPEG has no transparency: the background shows through.
+        recipe: what the picture was painted with, if it is to be in the file.
+        exif: EXIF of the content image.
 
     Raises:
-        OutputError: the format cannot hold it.
+        OptionError: 16 bits are requested of a format other than TIFF.
+        OutputError: the format cannot hold the picture.
+        NotImplementedError: `ENCODERS` has no entry for the format.
     """
-    exif = exif if options.keep_exif else b""
-    quality = options.jpeg_quality
-    xmp = {"xmp": recipe.xmp()} if recipe else {}
+    encoder = _encoder(format)
+    _check_depth(format, options.depth)
     try:
-        if options.depth == 16:
-            return _tiff_16(pixels, xmp.get("xmp"))
-        image = to_image(pixels)
-        if format == "jpeg":
-            image = laid_over(image, options.background)
-        text = PngImagePlugin.PngInfo()
-        if recipe:
-            text.add_text(KEY, recipe.text())
-        settings: dict[str, dict[str, Any]] = {
-            "png": {"pnginfo": text},
-            "jpeg": {"quality": quality, "subsampling": "4:4:4", **xmp},
-            "webp": {"quality": quality, **xmp},
-            # libtiff, which compresses, cannot write the camera's and the place's parts of EXIF.
-            "tiff": {
-                "compression": "raw" if exif else "tiff_adobe_deflate",
-                "exif": _tiff_tags(exif, xmp),
-            },
-            "avif": {"quality": quality, "subsampling": "4:4:4", **xmp},
-        }
-        buffer = io.BytesIO()
-        described = {"icc_profile": _srgb(), **({"exif": exif} if exif else {})}
-        image.save(buffer, format, **{**described, **settings[format]})
+        return encoder(pixels, options, recipe, exif if options.keep_exif else b"")
     except (OSError, ValueError) as error:
         raise OutputError(f"{format}: cannot hold this picture ({error})") from error
-    return buffer.getvalue()
 
 
 def save(
@@ -134,43 +129,86 @@ def save(
     recipe: Recipe | None = None,
     exif: bytes = b"",
 ) -> None:
-    """Write a picture in the format of the path's suffix, whole or not at all.
+    """Write a picture in the format of the path's suffix; the file is complete or not written.
 
     Args:
         pixels: as in `encode`.
-        path: where to; a link is followed, what is there is replaced.
+        path: path of the file; a link is followed, an existing file is replaced.
         options: as in `encode`.
         recipe: as in `encode`.
         exif: as in `encode`.
 
     Raises:
-        OutputError: unknown suffix, or the file cannot be written.
+        OptionError: as in `encode`.
+        OutputError: the suffix is unknown, or the file cannot be written.
     """
-    writing.write(path, encode(pixels, format_of(path), options, recipe, exif))
+    files.write(path, encode(pixels, format_of(path), options, recipe, exif))
 
 
 def to_image(pixels: "NDArray[Any]") -> Image.Image:
-    """H x W x 3 or 4 floats in [0, 1] as a PIL image of mode RGB or RGBA."""
+    """Return floats in [0, 1], H x W x 3 or H x W x 4, as a PIL image of mode RGB or RGBA."""
     import numpy as np
 
     return Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
 
 
-def laid_over(image: Image.Image, background: Any) -> Image.Image:
-    """A picture of mode RGB or RGBA without transparency, over a colour as Pillow takes it."""
+def lay_over(image: Image.Image, background: Any) -> Image.Image:
+    """Return an opaque image of mode RGB: a picture in front of a background.
+
+    Args:
+        image: of mode RGB or RGBA.
+        background: a colour in any form that Pillow accepts.
+    """
     if image.mode == "RGB":
         return image
     ground = Image.new("RGBA", image.size, background)
     return Image.alpha_composite(ground, image).convert("RGB")
 
 
-def _tiff_16(pixels: "NDArray[Any]", xmp: bytes | None) -> bytes:
-    """A 16-bit TIFF, which Pillow cannot write."""
+def _png(pixels: "NDArray[Any]", options: Options, recipe: Recipe | None, exif: bytes) -> bytes:
+    text = PngImagePlugin.PngInfo()
+    if recipe:
+        text.add_text(KEY, recipe.text())
+    return _encode_by_pillow(to_image(pixels), "png", exif, pnginfo=text)
+
+
+def _jpeg(pixels: "NDArray[Any]", options: Options, recipe: Recipe | None, exif: bytes) -> bytes:
+    image = lay_over(to_image(pixels), options.background)
+    settings = {"quality": options.jpeg_quality, "subsampling": "4:4:4", **_xmp(recipe)}
+    return _encode_by_pillow(image, "jpeg", exif, **settings)
+
+
+def _webp(pixels: "NDArray[Any]", options: Options, recipe: Recipe | None, exif: bytes) -> bytes:
+    settings = {"quality": options.jpeg_quality, **_xmp(recipe)}
+    return _encode_by_pillow(to_image(pixels), "webp", exif, **settings)
+
+
+def _avif(pixels: "NDArray[Any]", options: Options, recipe: Recipe | None, exif: bytes) -> bytes:
+    settings = {"quality": options.jpeg_quality, "subsampling": "4:4:4", **_xmp(recipe)}
+    return _encode_by_pillow(to_image(pixels), "avif", exif, **settings)
+
+
+def _tiff(pixels: "NDArray[Any]", options: Options, recipe: Recipe | None, exif: bytes) -> bytes:
+    if options.depth == 16:
+        return _tiff_16_bits(pixels, recipe)
+    # XMP and EXIF are tags of the picture itself.
+    tags = Image.Exif()
+    if exif:
+        tags.load(exif)
+    if recipe:
+        tags[_TIFF_XMP_TAG] = recipe.xmp()
+    # libtiff does the compression, but cannot write the EXIF parts of the camera and the place.
+    compression = "raw" if exif else "tiff_adobe_deflate"
+    return _encode_by_pillow(to_image(pixels), "tiff", tags, compression=compression)
+
+
+def _tiff_16_bits(pixels: "NDArray[Any]", recipe: Recipe | None) -> bytes:
+    """Return a TIFF with 16 bits per channel, which Pillow cannot write."""
     import numpy as np
     import tifffile
 
     buffer = io.BytesIO()
-    tags = [(700, "B", len(xmp), xmp, True)] if xmp else []
+    xmp = recipe.xmp() if recipe else b""
     tifffile.imwrite(
         buffer,
         np.rint(pixels * 65535).astype(np.uint16),
@@ -178,25 +216,59 @@ def _tiff_16(pixels: "NDArray[Any]", xmp: bytes | None) -> bytes:
         extrasamples=["unassalpha"] if pixels.shape[2] == 4 else None,
         compression="zlib",
         predictor=True,
-        iccprofile=_srgb(),
+        iccprofile=_srgb_profile(),
         software=False,
-        metadata=None,  # which would have a description of its own
-        extratags=tags,
+        metadata=None,  # tifffile would otherwise add an image description
+        extratags=[(_TIFF_XMP_TAG, "B", len(xmp), xmp, True)] if xmp else [],
     )
     return buffer.getvalue()
 
 
-def _tiff_tags(exif: bytes, xmp: dict[str, bytes]) -> Image.Exif:
-    """In a TIFF both are tags of the picture itself."""
-    tags = Image.Exif()
-    if exif:
-        tags.load(exif)
-    if xmp:
-        tags[700] = xmp["xmp"]
-    return tags
+#: The encoder of each format, with the keys of `FORMATS`.
+ENCODERS: dict[str, Encoder] = {
+    "png": _png,
+    "jpeg": _jpeg,
+    "webp": _webp,
+    "tiff": _tiff,
+    "avif": _avif,
+}
 
 
-def _srgb() -> bytes:
-    """The profile of sRGB, without the date that littleCMS puts into it."""
+def _encoder(format: str) -> Encoder:
+    """Return the encoder of a format.
+
+    Raises:
+        NotImplementedError: there is none: the format was added to `FORMATS` alone.
+    """
+    if format not in ENCODERS:
+        raise NotImplementedError(f"{format}: no encoder; add one to images.encode.ENCODERS")
+    return ENCODERS[format]
+
+
+def _encode_by_pillow(
+    image: Image.Image, format: str, exif: bytes | Image.Exif, **settings: Any
+) -> bytes:
+    """Return a file as Pillow writes it, with the profile of sRGB, and with EXIF if there is any.
+
+    Args:
+        image: of mode RGB or RGBA.
+        format: Pillow's name of the format.
+        exif: EXIF in either form that Pillow accepts; b"" for none.
+        **settings: the format's own arguments of `Image.save`.
+    """
+    buffer = io.BytesIO()
+    if exif != b"":
+        settings["exif"] = exif
+    image.save(buffer, format, icc_profile=_srgb_profile(), **settings)
+    return buffer.getvalue()
+
+
+def _xmp(recipe: Recipe | None) -> dict[str, bytes]:
+    """Return the argument of `Image.save` that writes a recipe as XMP."""
+    return {"xmp": recipe.xmp()} if recipe else {}
+
+
+def _srgb_profile() -> bytes:
+    """Return a colour profile of sRGB without the date that littleCMS writes into it."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return profile[:24] + bytes(12) + profile[36:]

@@ -1,7 +1,6 @@
-"""Pictures in: path, file, PIL image or array -> pixels -> float tensor. Knows no network.
+"""Reading pictures from a path, file, PIL image or array; masks, alpha, resizing.
 
-torch is imported only where a tensor is asked for, so that a bad file is told at once; and numpy
-only where there are pixels.
+numpy is imported only where there are pixels, so that a bad file is reported at once.
 """
 
 import hashlib
@@ -20,31 +19,34 @@ from .decode import Decoded, decode, decode_image
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
-#: What stands for a picture in the API: a path, an open binary file, a PIL image, or an array
+#: What the API accepts as a picture: a path, an open binary file, a PIL image, or an array
 #: (H x W or H x W x 1, 3 or 4; uint8, uint16, bool, or floats in [0, 1]).
 Source: TypeAlias = "str | os.PathLike[str] | IO[bytes] | Image.Image | Picture | Any"
 
 log = logging.getLogger(__name__)
 
 _LANCZOS = Image.Resampling.LANCZOS
-_COLOURED = 16  # levels of 255 between a pixel's channels; a mask that was saved as JPEG has some
-_NOWHERE = 8  # levels of 255; noise in a mask that is meant to be black
+#: A mask is refused as a colour picture if the channels of its pixels differ by more than this, on
+#: average and in levels of 255. A mask that was saved as JPEG has a little colour.
+_LARGEST_MASK_SPREAD = 16
+#: A mask is refused as black if its brightest grey, in levels of 255, is below this. A mask that is
+#: meant to be black may have some noise.
+_SMALLEST_MASK_WHITE = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture as it came in.
+    """A decoded picture in its original size.
 
     Attributes:
-        pixels: H x W x 3, or x 4 with alpha that is not premultiplied and not 1 everywhere;
+        pixels: H x W x 3, or H x W x 4 with alpha that is not premultiplied and not 1 everywhere;
             uint8 or uint16; sRGB, upright.
-        name: what messages call it.
-        digest: SHA-256 in hex: of the file's bytes; of a PIL image or an array, that of `pixels`
+        name: the picture's name in messages.
+        digest: SHA-256 in hex: of the file's bytes, or for a PIL image or an array, of `pixels`
             with their shape and type.
-        exif: EXIF as Pillow's `exif=` takes it when the picture is saved, without what does not
-            hold for an upright picture of another size; b"" if there was none or it is broken.
+        exif: EXIF as Pillow's `exif=` accepts it when a picture is saved, without the tags that
+            are false for an upright picture of another size; b"" if there was none or it is broken.
     """
 
     pixels: "NDArray[Any]"
@@ -54,46 +56,47 @@ class Picture:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height."""
+        """Width and height in pixels."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
     @property
     def white(self) -> int:
-        """The highest level: 255 or 65535."""
+        """The highest level of a channel: 255 or 65535."""
         return 255 if self.pixels.dtype.itemsize == 1 else 65535
 
     @property
     def transparent(self) -> bool:
-        """Whether any of it is, at least partly."""
+        """Whether any pixel is at least partly transparent."""
         return int(self.pixels.shape[2]) == 4
 
     @cached_property
     def filled(self) -> "Picture":
-        """Opaque: what is transparent is filled from its surroundings."""
-        return opaque(self, None)
+        """The picture without alpha: transparent parts are filled from their surroundings."""
+        return flatten(self, None)
 
     @property
     def image(self) -> Image.Image:
-        """As a PIL image of mode RGB or RGBA, with 8 bits a channel."""
+        """The picture as a PIL image of mode RGB or RGBA, with 8 bits per channel."""
         pixels = self.pixels
         if self.white == 65535:
             pixels = ((pixels.astype("uint32") + 128) // 257).astype("uint8")
         return Image.fromarray(pixels)
 
 
-def load(source: Source, name: str = "picture") -> Picture:
-    """Read a picture in whatever form it comes.
+def load_picture(source: Source, name: str = "picture") -> Picture:
+    """Read a picture in any of the forms that `Source` lists.
 
-    An embedded colour profile and EXIF orientation are applied, alpha and 16 bits are kept, and of
-    an animation the first frame is taken. A profile that cannot be used is told in the log.
+    An embedded colour profile and EXIF orientation are applied, alpha and 16 bits are preserved,
+    and an animation gives its first frame. A profile that cannot be used is reported in the log.
 
     Args:
-        source: see `Source`. Of wide grey modes of Pillow (I and F), see `decode.scaled`.
-        name: what messages call it if it has no path.
+        source: see `Source`. See `decode.scaled` for Pillow's wide grey modes (I and F).
+        name: the picture's name in messages if it has no path.
 
     Raises:
-        PictureError: missing, unreadable, truncated, or above Pillow's limit of 89 megapixels.
-        DeviceError: the memory does not suffice to read it.
+        PictureError: the picture is missing, unreadable, truncated, or above Pillow's limit of 89
+            megapixels.
+        DeviceError: there is not enough memory to read it.
     """
     if isinstance(source, Picture):
         return source
@@ -106,12 +109,12 @@ def load(source: Source, name: str = "picture") -> Picture:
         if isinstance(source, Image.Image):
             decoded = decode_image(source)
         elif isinstance(source, (str, os.PathLike)) or hasattr(source, "read"):
-            data = _read(source)
+            data = _read_bytes(source)
             digest = hashlib.sha256(data).hexdigest()
             decoded = decode(data)
         else:
             decoded = Decoded(_from_array(source))
-        pixels = _without_idle_alpha(decoded.pixels)
+        pixels = _drop_opaque_alpha(decoded.pixels)
     except PictureError as error:
         raise PictureError(f"{name}: {error}") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -121,26 +124,30 @@ def load(source: Source, name: str = "picture") -> Picture:
         ) from error
     except UnidentifiedImageError as error:
         raise PictureError(
-            f"{name}: not a picture in a format that can be read here;"
+            f"{name}: not a picture in a format that stylize can read;"
             " convert it to JPEG or PNG first"
         ) from error
     except MemoryError as error:
         raise DeviceError(f"{name}: not enough memory to read it") from error
-    except Exception as error:  # readers fail in a dozen ways on damaged files
+    except Exception as error:  # the readers raise many kinds of errors for damaged files
         reason = " ".join(str(error).split())
         raise PictureError(f"{name}: damaged or cut short ({reason})") from error
     if decoded.remark:
         log.warning("%s: %s", name, decoded.remark)
-    return Picture(pixels, name, digest or _digest(pixels), decoded.exif)
+    return Picture(pixels, name, digest or _digest_of_pixels(pixels), decoded.exif)
 
 
-def _read(source: "str | os.PathLike[str] | IO[bytes]") -> bytes:
-    """All of a file, which may be a pipe: readers need to go back and forth in it."""
+def _read_bytes(source: "str | os.PathLike[str] | IO[bytes]") -> bytes:
+    """Return all bytes of a file: it may be a pipe, but decoders need to seek.
+
+    Raises:
+        PictureError: it cannot be read. The message lacks the picture's name.
+    """
     try:
         if not isinstance(source, (str, os.PathLike)):
             return bytes(memoryview(source.read()))
         if os.path.isdir(source):
-            raise PictureError("is a folder; give a picture")
+            raise PictureError("is a folder; give a picture file")
         with Path(source).open("rb") as file:
             return file.read()
     except FileNotFoundError as error:
@@ -151,32 +158,41 @@ def _read(source: "str | os.PathLike[str] | IO[bytes]") -> bytes:
 
 
 def _from_array(array: Any) -> "NDArray[Any]":
+    """Return a copy of an array as pixels, H x W x 3 or H x W x 4, uint8 or uint16.
+
+    Raises:
+        PictureError: the array is not one of those that `Source` lists. The message lacks the
+            picture's name.
+    """
     import numpy as np
 
     try:
         values = np.asarray(array)
-        # A copy, since the caller may go on painting in his.
+        # `astype` copies, because the caller may change the array later.
         values = values.astype(values.dtype.newbyteorder("="))
     except Exception as error:
         raise PictureError(f"not a picture ({error})") from error
     if values.ndim == 2:
         values = values[:, :, None]
     if values.size == 0 or values.ndim != 3 or values.shape[2] not in (1, 3, 4):
-        raise PictureError(f"shape {np.shape(array)}; give H x W, or H x W x 1, 3 or 4")
+        raise PictureError(f"has the shape {np.shape(array)}; give H x W, or H x W x 1, 3 or 4")
     if values.dtype == np.bool_:
         values = values * np.uint8(255)
     elif np.issubdtype(values.dtype, np.floating):
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-            raise PictureError("floats must lie in [0, 1]; 0..255 goes as uint8")
+            raise PictureError("floats must be in [0, 1]; give levels of 0..255 as uint8")
         values = np.rint(values.astype(np.float64) * 65535).astype(np.uint16)
     elif values.dtype not in (np.uint8, np.uint16):
-        raise PictureError(f"{values.dtype}; give uint8, uint16, bool or floats in [0, 1]")
+        raise PictureError(
+            f"has the type {values.dtype}; give uint8, uint16, bool or floats in [0, 1]"
+        )
     if values.shape[2] == 1:
         values = np.repeat(values, 3, axis=2)
     return np.ascontiguousarray(values)
 
 
-def _without_idle_alpha(pixels: "NDArray[Any]") -> "NDArray[Any]":
+def _drop_opaque_alpha(pixels: "NDArray[Any]") -> "NDArray[Any]":
+    """Return pixels without the alpha channel if it is opaque everywhere."""
     import numpy as np
 
     if pixels.shape[2] == 4 and (pixels[:, :, 3] == np.iinfo(pixels.dtype).max).all():
@@ -184,53 +200,61 @@ def _without_idle_alpha(pixels: "NDArray[Any]") -> "NDArray[Any]":
     return pixels
 
 
-def _digest(pixels: "NDArray[Any]") -> str:
-    """The same for the same pixels, whatever the machine's byte order."""
-    text = f"{pixels.shape} {pixels.dtype.name} "
-    stored = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
-    return hashlib.sha256(text.encode() + stored.tobytes()).hexdigest()
+def _digest_of_pixels(pixels: "NDArray[Any]") -> str:
+    """Return a SHA-256 in hex of pixels, shape and type, which no byte order affects."""
+    header = f"{pixels.shape} {pixels.dtype.name} "
+    little_endian = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
+    return hashlib.sha256(header.encode() + little_endian.tobytes()).hexdigest()
 
 
-def opaque(picture: Picture, background: str | None) -> Picture:
-    """A picture without alpha; itself if it has none.
+def flatten(picture: Picture, background: str | None) -> Picture:
+    """Return a picture without alpha, or the same picture if it has none.
 
     Args:
-        picture: any.
-        background: colour to lay it over, as "#rrggbb"; None to fill what is transparent from its
-            surroundings, so that neither a background nor a colour hidden there comes in.
+        picture: any picture.
+        background: colour behind the picture, as "#rrggbb"; None to fill transparent parts from
+            their surroundings, so that neither a background colour nor a colour that is hidden in
+            a transparent part shows.
     """
     import numpy as np
 
     if not picture.transparent:
         return picture
     if background is None:
-        behind = np.asarray(_filled(picture.image).convert("RGB"))
+        behind = np.asarray(_fill_transparent(picture.image).convert("RGB"))
     else:
         behind = np.array(ImageColor.getrgb(background)[:3], dtype=np.uint8)
-    share = picture.pixels[:, :, 3] / np.float32(picture.white)
-    to_depth = np.float32(picture.white // 255)
-    pixels = np.empty((*share.shape, 3), dtype=picture.pixels.dtype)
+    alpha = picture.pixels[:, :, 3] / np.float32(picture.white)
+    depth_factor = np.float32(picture.white // 255)
+    pixels = np.empty((*alpha.shape, 3), dtype=picture.pixels.dtype)
     for channel in range(3):  # one after the other, to save memory
-        laid = picture.pixels[:, :, channel] * share
-        laid += behind[..., channel] * to_depth * (1 - share)
-        pixels[:, :, channel] = np.rint(laid)
+        blended = picture.pixels[:, :, channel] * alpha
+        blended += behind[..., channel] * depth_factor * (1 - alpha)
+        pixels[:, :, channel] = np.rint(blended)
     return replace(picture, pixels=pixels)
 
 
-def cropped(picture: Picture, frame: tuple[int, int]) -> Picture:
-    """The middle of a picture, in the proportions of a frame (width, height)."""
+def crop(picture: Picture, frame: tuple[int, int]) -> Picture:
+    """Return the middle of a picture, in the proportions of a frame.
+
+    Args:
+        picture: any picture.
+        frame: (width, height) in any unit.
+    """
     width, height = picture.size
-    wide = max(1, min(width, round(height * frame[0] / frame[1])))
-    high = max(1, min(height, round(width * frame[1] / frame[0])))
-    left, top = (width - wide) // 2, (height - high) // 2
-    return replace(picture, pixels=picture.pixels[top : top + high, left : left + wide])
+    new_width = max(1, min(width, round(height * frame[0] / frame[1])))
+    new_height = max(1, min(height, round(width * frame[1] / frame[0])))
+    left, top = (width - new_width) // 2, (height - new_height) // 2
+    return replace(picture, pixels=picture.pixels[top : top + new_height, left : left + new_width])
 
 
-def _filled(image: Image.Image) -> Image.Image:
-    """Lay an RGBA picture over itself at half the size, filled in the same way.
+def _fill_transparent(image: Image.Image) -> Image.Image:
+    """Fill the transparent parts of an RGBA picture from their surroundings.
 
-    Pillow weighs colours by alpha when it resizes, so that what is transparent does not count.
-    Alpha is raised, so that colours spread by a pixel at each size, further and further in the end.
+    The picture is put over a copy of itself at half the size, which is filled in the same manner
+    first. Pillow weights colours by alpha when it resizes, so transparent pixels do not count.
+    Alpha is raised at each size, so that colours spread by a pixel there: the smaller the copy, the
+    larger the distance in the full picture.
     """
     if image.size == (1, 1):
         *color, alpha = image.getpixel((0, 0))  # type: ignore[misc]
@@ -238,65 +262,67 @@ def _filled(image: Image.Image) -> Image.Image:
     half = ((image.width + 1) // 2, (image.height + 1) // 2)
     coarse = image.resize(half, Image.Resampling.BOX)
     coarse.putalpha(coarse.getchannel("A").point(lambda alpha: min(255, 4 * alpha)))
-    behind = _filled(coarse).resize(image.size, Image.Resampling.BILINEAR)
+    behind = _fill_transparent(coarse).resize(image.size, Image.Resampling.BILINEAR)
     return Image.alpha_composite(behind, image)
 
 
-def alpha(picture: Picture, size: tuple[int, int]) -> "NDArray[np.float32] | None":
-    """How much of each place is seen: H x W in [0, 1]; None if the picture is opaque.
+def alpha_map(picture: Picture, size: tuple[int, int]) -> "NDArray[np.float32] | None":
+    """Return the alpha of a picture in another size: H x W in [0, 1]; None if it is opaque.
 
     Args:
-        picture: any.
+        picture: any picture.
         size: (width, height) in pixels.
     """
     import numpy as np
 
     if not picture.transparent:
         return None
-    return _resized(picture.pixels[:, :, 3] / np.float32(picture.white), size, _LANCZOS)
+    alpha: NDArray[Any] = picture.pixels[:, :, 3] / np.float32(picture.white)
+    return _resize_channel(alpha, size, _LANCZOS)
 
 
-def mask(source: Source, name: str = "mask") -> "NDArray[np.float32]":
-    """Read a mask: H x W in [0, 1], black as 0; what is transparent is black.
+def load_mask(source: Source, name: str = "mask") -> "NDArray[np.float32]":
+    """Read a mask: H x W in [0, 1], where 0 is black; transparent parts are black.
 
     Args:
         source: see `Source`.
-        name: what messages call it if it has no path.
+        name: the mask's name in messages if it has no path.
 
     Raises:
-        PictureError: as `load`; or the picture has colours, or is black all over.
-        DeviceError: as `load`.
+        PictureError: as in `load_picture`; or the picture has colours, or is black all over.
+        DeviceError: as in `load_picture`.
     """
     import numpy as np
 
-    picture = opaque(load(source, name), "#000000")
-    level = picture.white // 255
+    picture = flatten(load_picture(source, name), "#000000")
+    depth_factor = picture.white // 255
     spread = picture.pixels.max(axis=2) - picture.pixels.min(axis=2)
-    if spread.mean() > _COLOURED * level:
+    if spread.mean() > _LARGEST_MASK_SPREAD * depth_factor:
         raise PictureError(f"{picture.name}: is a colour picture; a mask is black, white and grey")
     grey: NDArray[np.float32] = picture.pixels.mean(axis=2, dtype=np.float32)
-    if grey.max() < _NOWHERE * level:
+    if grey.max() < _SMALLEST_MASK_WHITE * depth_factor:
         raise PictureError(
-            f"{picture.name}: is black all over, so that its style would be nowhere;"
-            " paint white where it goes"
+            f"{picture.name}: is black all over, so that its style would appear nowhere;"
+            " paint white where the style belongs"
         )
     grey /= picture.white
     return grey
 
 
-def resized_map(map: "NDArray[np.float32]", size: tuple[int, int]) -> "NDArray[np.float32]":
-    """A map such as `mask` gives, in another size and still in [0, 1], without ringing.
+def resize_map(map: "NDArray[np.float32]", size: tuple[int, int]) -> "NDArray[np.float32]":
+    """Resize a map such as a mask; bilinear, so that values stay in [0, 1] without ringing.
 
     Args:
         map: H x W in [0, 1].
         size: (width, height) in pixels.
     """
-    return _resized(map, size, Image.Resampling.BILINEAR)
+    return _resize_channel(map, size, Image.Resampling.BILINEAR)
 
 
-def _resized(
+def _resize_channel(
     values: "NDArray[np.float32]", size: tuple[int, int], filter: Image.Resampling
 ) -> "NDArray[np.float32]":
+    """Resize H x W in [0, 1] to (width, height), and clip values outside [0, 1]."""
     import numpy as np
 
     image = Image.fromarray(np.ascontiguousarray(values))
@@ -304,27 +330,24 @@ def _resized(
     return resized
 
 
-def to_tensor(picture: Source, size: tuple[int, int]) -> "Tensor":
-    """Resize a picture, and give it as 1 x 3 x H x W, sRGB in [0, 1].
+def resize(picture: Picture, size: tuple[int, int]) -> "NDArray[np.float32]":
+    """Resize a picture, with transparent parts filled from their surroundings.
 
     Args:
-        picture: see `Source`. What is transparent is filled from its surroundings.
+        picture: any picture.
         size: (width, height) in pixels.
 
-    Raises:
-        PictureError: as `load`.
-        DeviceError: as `load`.
+    Returns:
+        H x W x 3, sRGB in [0, 1].
     """
     import numpy as np
-    import torch
 
-    picture = load(picture).filled
-    if picture.white == 65535:  # Pillow knows no colour of 16 bits: each channel by itself
+    picture = picture.filled
+    if picture.white == 65535:  # Pillow has no colour mode of 16 bits, so resize each channel
         channels = np.moveaxis(picture.pixels, 2, 0) / np.float32(65535)
-        resized = [_resized(channel, size, _LANCZOS) for channel in channels]
-        return torch.from_numpy(np.stack(resized))[None]
+        return np.stack([_resize_channel(channel, size, _LANCZOS) for channel in channels], axis=2)
     image = picture.image
     if image.size != size:
         image = image.resize(size, _LANCZOS, reducing_gap=3.0)
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-    return pixels[None].float().contiguous() / 255
+    pixels: NDArray[np.float32] = np.asarray(image).astype(np.float32) / np.float32(255)
+    return pixels

@@ -1,4 +1,4 @@
-"""What can be known of picture files without their pixels. No torch."""
+"""Facts about picture files that need no pixels, where that is possible."""
 
 import contextlib
 import functools
@@ -10,11 +10,11 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from ..errors import PictureError
-from ..files import stamp
-from . import picture as images
+from ..files import stat_key
+from .picture import load_picture
 
-#: What the names of pictures end in. Of HEIC nothing can be read here, but a folder of such photos
-#: is not to be passed over in silence.
+#: Suffixes of pictures. HEIC cannot be read here, but it is in the list so that a folder of HEIC
+#: photos leads to a message and is not ignored silently.
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif"),
     *(".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".heic", ".heif"),
@@ -22,45 +22,47 @@ SUFFIXES = (
 
 
 def is_picture(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is meant to be a picture, by its name; a link may lead nowhere."""
+    """Return whether a file's name says that it is a picture; a broken link counts as a file."""
     if Path(path).suffix.lower() not in SUFFIXES:
         return False
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)  # no pipe, which would be waited for
+        return stat.S_ISREG(os.stat(path).st_mode)  # not a pipe, at which a reader would wait
     except OSError:
         return True
 
 
-def size_of(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height of an upright picture, from its first bytes if they tell.
+def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return width and height of the upright picture, from the file's first bytes if possible.
 
     Raises:
-        PictureError: as `images.load`; or it is a pipe, which could be read only once.
-        DeviceError: as `images.load`.
+        PictureError: as in `load_picture`; or the file is a pipe, which can be read only once.
+        DeviceError: as in `load_picture`.
     """
     with contextlib.suppress(OSError, ValueError):
         if stat.S_ISFIFO(os.stat(path).st_mode):
             raise PictureError(f"{os.fspath(path)}: is a pipe; save it to a file first")
-    return _size_of(os.fspath(path), stamp(path))
+    return _cached_size(os.fspath(path), stat_key(path))
 
 
 @functools.lru_cache(maxsize=10_000)
-def _size_of(path: str, _stamp: object) -> tuple[int, int]:
+def _cached_size(path: str, _stat_key: object) -> tuple[int, int]:
+    """Return `picture_size` of a file; `_stat_key` changes when the file does."""
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(path) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
-                raise ValueError("too large, as is said below")
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+                raise ValueError("too large; load_picture below raises the error for the user")
+            is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
             width, height = image.size
-            return (height, width) if turned else (width, height)
-    return images.load(path).size  # of a kind that others read; and if not, this says why
+            return (height, width) if is_turned else (width, height)
+    # Pillow cannot read the file. Another library can, or `load_picture` raises the error.
+    return load_picture(path).size
 
 
-def whole(path: str | os.PathLike[str]) -> bool:
-    """Whether a picture is there from its first pixel to its last.
+def is_complete(path: str | os.PathLike[str]) -> bool:
+    """Return whether a picture can be read to its last pixel.
 
-    One above Pillow's limit, which `images.load` does not read, is believed to be.
+    A picture above Pillow's limit, which `load_picture` does not read, counts as complete.
     """
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -68,7 +70,7 @@ def whole(path: str | os.PathLike[str]) -> bool:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
                 return True
     try:
-        images.load(path)
+        load_picture(path)
         return True
     except PictureError:
         return False

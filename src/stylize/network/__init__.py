@@ -1,1 +1,1 @@
-"""VGG-19: its layers' names, its weights, its forward and backward pass."""
+"""The VGG-19 network: its layer names, its weights, and its forward and backward pass."""

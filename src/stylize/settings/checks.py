@@ -1,4 +1,8 @@
-"""What an option's value may be: checks that return it in its own type, or refuse it. No torch."""
+"""Checks of option values: each returns the value in the option's own type or refuses it.
+
+Every check, and every function that makes one, raises `OptionError` for a value that is not valid;
+the message names the option.
+"""
 
 import os
 import re
@@ -11,54 +15,64 @@ from PIL import ImageColor
 from ..errors import OptionError
 from ..network.names import parse_layers
 
-# A check takes what was given and the option's name, and returns the value in its own type.
+#: A function of the value as given and the option's name, which returns the value in its own type.
 Check = Callable[[Any, str], Any]
 
 
 def number(low: float, high: float) -> Check:
+    """Make a check for a finite number from `low` to `high`."""
+
     def check(value: Any, option: str) -> float:
         try:
-            given = float("no" if isinstance(value, bool) else value)
+            result = float("no" if isinstance(value, bool) else value)
         except (TypeError, ValueError, OverflowError):
             raise OptionError(f"{option}: {value!r} is not a number") from None
-        if not (isfinite(given) and low <= given <= high):
+        if not (isfinite(result) and low <= result <= high):
             raise OptionError(
                 f"{option}: {value} is out of range; give a number from {low:g} to {high:g}"
             )
-        return given
+        return result
 
     return check
 
 
 def integer(low: int, high: int, *words: str) -> Check:
-    """A whole number from `low` to `high`, or one of `words`."""
+    """Make a check for a whole number from `low` to `high`, or one of `words`."""
 
     def check(value: Any, option: str) -> int | str:
         if isinstance(value, str) and value in words:
             return value
-        wanted = " or ".join([f"a whole number from {low} to {high}", *words])
+        expected = " or ".join([f"a whole number from {low} to {high}", *words])
         try:
             number = int(value)
         except (TypeError, ValueError, OverflowError):
             number = low - 1
-        exact = isinstance(value, str) or (number == value and not isinstance(value, bool))
-        if not exact or not low <= number <= high:
-            raise OptionError(f"{option}: {value!r} will not do; give {wanted}")
+        is_whole = isinstance(value, str) or (number == value and not isinstance(value, bool))
+        if not is_whole or not low <= number <= high:
+            raise OptionError(f"{option}: {value!r} is not valid; give {expected}")
         return number
 
     return check
 
 
 def choice(*words: str) -> Check:
+    """Make a check for one of `words`."""
+
     def check(value: Any, option: str) -> str:
         if value not in words:
-            raise OptionError(f"{option}: {value!r} will not do; give {' or '.join(words)}")
+            raise OptionError(f"{option}: {value!r} is not valid; give {' or '.join(words)}")
         return str(value)
 
     return check
 
 
 def layers(value: Any, option: str) -> str:
+    """Check layer names with optional factors, and return them as `parse_layers` reads them.
+
+    Args:
+        value: a text, a sequence of names, or a mapping from name to factor.
+        option: the option's name, for messages.
+    """
     if isinstance(value, Mapping):
         value = [f"{name}:{factor}" for name, factor in value.items()]
     factors = parse_layers(value, option)
@@ -66,6 +80,12 @@ def layers(value: Any, option: str) -> str:
 
 
 def blend(value: Any, option: str) -> str | None:
+    """Check the shares of a blend: None, "equal", or numbers from 0 whose sum is positive.
+
+    Args:
+        value: None, "equal", a text as in "0.7,0.3", or a sequence of numbers.
+        option: the option's name, for messages.
+    """
     if value is None:
         return None
     if value == "equal":
@@ -76,60 +96,64 @@ def blend(value: Any, option: str) -> str | None:
     except (TypeError, ValueError):
         shares = []
     if not shares or not all(isfinite(s) and s >= 0 for s in shares) or not 0 < sum(shares) < inf:
-        raise OptionError(f"{option}: {value!r} will not do; give equal, or shares as in 0.7,0.3")
+        raise OptionError(f"{option}: {value!r} is not valid; give equal, or shares as in 0.7,0.3")
     return ",".join(map(repr, shares))
 
 
 def device(value: Any, option: str) -> str:
+    """Check the name of a device; whether the machine has that device is not checked here."""
     if re.fullmatch(r"auto|cpu|mps|cuda(:(0|[1-9][0-9]?))?", str(value)):
         return str(value)
-    raise OptionError(f"{option}: {value!r} will not do; give auto, cpu, cuda, cuda:N or mps")
+    raise OptionError(f"{option}: {value!r} is not valid; give auto, cpu, cuda, cuda:N or mps")
 
 
 def one_of(*numbers: int) -> Check:
-    """One of a few numbers."""
+    """Make a check for one of a few numbers."""
 
     def check(value: Any, option: str) -> int:
         for number in numbers:
             if not isinstance(value, bool) and (value == number or value == str(number)):
                 return number
-        raise OptionError(f"{option}: {value!r} will not do; give {' or '.join(map(str, numbers))}")
+        expected = " or ".join(map(str, numbers))
+        raise OptionError(f"{option}: {value!r} is not valid; give {expected}")
 
     return check
 
 
 def boolean(value: Any, option: str) -> bool:
+    """Check a truth value, which may be written as true, yes, on, 1, false, no, off or 0."""
     if isinstance(value, bool):
         return value
     if str(value).lower() in ("true", "yes", "on", "1"):
         return True
     if str(value).lower() in ("false", "no", "off", "0"):
         return False
-    raise OptionError(f"{option}: {value!r} will not do; give true or false")
+    raise OptionError(f"{option}: {value!r} is not valid; give true or false")
 
 
 def color(value: Any, option: str) -> str:
-    """A colour as #rrggbb."""
+    """Check a colour, which may be written in any form that Pillow reads; return it as #rrggbb."""
     try:
         levels: tuple[int, ...] = ImageColor.getrgb(value)[:3]
     except (ValueError, AttributeError, TypeError):
         levels = (-1,)
     if not all(0 <= level <= 255 for level in levels):
         raise OptionError(
-            f"{option}: {value!r} is no colour; give a name or #rrggbb, as in black or #ff8000"
+            f"{option}: {value!r} is not a colour; give a name or #rrggbb, as in black or #ff8000"
         )
     return "#" + bytes(levels).hex()
 
 
 def paths(value: Any, option: str) -> tuple[str, ...]:
-    """One path, or several."""
+    """Check one path or several; the files need not exist."""
     if isinstance(value, (str, os.PathLike)):
         value = [value]
-    return tuple(path(each, option) for each in value)
+    return tuple(path(item, option) for item in value)
 
 
 def path(value: Any, option: str) -> str:
+    """Check a path, or a word that the option takes instead of one; the file need not exist."""
     path = os.fspath(value)
     if not isinstance(path, str) or not path or "\0" in path:
-        raise OptionError(f"{option}: {value!r} will not do; give a word or a path")
+        raise OptionError(f"{option}: {value!r} is not valid; give a word or a path")
     return path

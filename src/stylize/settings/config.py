@@ -1,10 +1,11 @@
-"""Where options come from besides the command line: a TOML file, the environment, a preset.
+"""Where options come from besides the command line: a TOML file, variables, a preset.
 
-Knows no click: what was given comes in, `Options` and the origin of each value go out. No torch.
+This module does not depend on click: it takes the values as given, and returns `Options` and the
+origin of each value.
 """
 
 import difflib
-import sys
+import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
@@ -13,24 +14,19 @@ from ..errors import OptionError
 from .options import Options, flag
 from .presets import PRESETS
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-#: What an option's variable begins with, as in STYLIZE_STYLE_WEIGHT.
+#: How the name of an option's environment variable starts, as in STYLIZE_STYLE_WEIGHT.
 PREFIX = "STYLIZE"
-#: The origins that are no file or variable.
+#: The origins that are neither a file nor a variable.
 COMMAND_LINE, DEFAULT = "command line", "default"
-#: Origins are written in one column behind lines up to this long.
-_COLUMN = 40
+#: `as_toml` aligns the origins behind all lines that have at most this many characters.
+_LONGEST_ALIGNED_LINE = 40
 
 
 class Given(NamedTuple):
     """A value, and where it was given.
 
     Attributes:
-        value: as it was given.
+        value: the value as it was given, not yet checked.
         origin: `COMMAND_LINE`, a file's path, or a variable's name.
     """
 
@@ -38,42 +34,44 @@ class Given(NamedTuple):
     origin: str
 
 
-def read(path: str, names: Collection[str]) -> dict[str, Any]:
-    """The options that a TOML file sets.
+def read_file(path: str, names: Collection[str]) -> dict[str, Any]:
+    """Read the options that a TOML file sets.
 
     Args:
-        path: of a flat file: `style-weight = 2`, or `style_weight`.
+        path: path of a file without nested options: `style-weight = 2`, or `style_weight = 2`.
         names: the options that a file may set, with underscores.
 
     Returns:
-        Value by name: of `Options` checked and in its own type, of others as it would be typed.
+        Value by name. Values of `Options` are checked and in their own type; values of other
+        options are texts, as they would be typed.
 
     Raises:
-        OptionError: the file cannot be read or is no TOML, or has an unknown option or a value
-            that will not do; the message names the file.
+        OptionError: the file cannot be read or is not valid TOML, or it has an unknown option or a
+            value that is not valid; the message names the file.
     """
-    known = {option.name for option in fields(Options)}
-    found: dict[str, Any] = {}
-    for key, value in _parsed(path).items():
+    painting_options = {option.name for option in fields(Options)}
+    values: dict[str, Any] = {}
+    for key, value in _parse_file(path).items():
         name = key.replace("-", "_")
         if name not in names:
-            near = _near(name, names)
-            hint = f"did you mean {flag(near)}?" if near else "stylize --help names all"
+            closest = _closest_name(name, names)
+            hint = f"did you mean {flag(closest)}?" if closest else "stylize --help lists them"
             raise OptionError(f"{path}: {key}: no such option for a file; {hint}")
-        if name in found:
+        if name in values:
             raise OptionError(f"{path}: {flag(name)}: is set twice")
-        if name in known:
-            found[name] = _checked(name, Given(value, path))
+        if name in painting_options:
+            values[name] = _checked_value(name, Given(value, path))
         elif isinstance(value, (str, bool, float)) or (isinstance(value, int) and value < 10**18):
-            found[name] = str(value)
-            if "\0" in found[name]:
-                raise OptionError(f"{path}: {flag(name)}: has a NUL in it")
+            values[name] = str(value)
+            if "\0" in values[name]:
+                raise OptionError(f"{path}: {flag(name)}: contains a NUL character; remove it")
         else:
             raise OptionError(f"{path}: {flag(name)}: takes one value, a text or a number")
-    return found
+    return values
 
 
-def _parsed(path: str) -> dict[str, Any]:
+def _parse_file(path: str) -> dict[str, Any]:
+    """Return the values of a TOML file by key; errors are `OptionError`s that name the file."""
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -81,17 +79,17 @@ def _parsed(path: str) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or error
         raise OptionError(f"{path}: cannot be read ({reason})") from error
     try:
-        values: dict[str, Any] = tomllib.loads(data.decode("utf-8-sig"))
+        # Windows editors may put a byte order mark in front, which "utf-8-sig" removes.
+        return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise OptionError(f"{path}: is not UTF-8 (at line {line})") from error
     except (ValueError, RecursionError) as error:
-        raise OptionError(f"{path}: is no TOML: {error}") from error
-    return values
+        raise OptionError(f"{path}: is not valid TOML: {error}") from error
 
 
-def unknown(environment: Iterable[str], names: Collection[str]) -> list[str]:
-    """A warning for each variable that looks like an option's and is not.
+def unknown_variables(environment: Iterable[str], names: Collection[str]) -> list[str]:
+    """Return a warning for each variable that starts with `PREFIX` but sets no option.
 
     Args:
         environment: names of variables.
@@ -101,27 +99,28 @@ def unknown(environment: Iterable[str], names: Collection[str]) -> list[str]:
     for variable in sorted(environment):
         prefix, _, name = variable.partition("_")
         if prefix == PREFIX and name.lower() not in names:
-            near = _near(name, names)
-            hint = f"; did you mean {PREFIX}_{near.upper()}?" if near else ""
-            warnings.append(f"{variable}: no such option for a variable, left alone{hint}")
+            closest = _closest_name(name, names)
+            hint = f"; did you mean {PREFIX}_{closest.upper()}?" if closest else ""
+            warnings.append(f"{variable}: no such option for a variable; ignored{hint}")
     return warnings
 
 
 def merge(levels: Iterable[Mapping[str, Given]]) -> tuple[Options, dict[str, str]]:
-    """The options that come of what was given in several places.
+    """Merge the options that were given in several places.
 
-    A preset stands right below what is given beside it, and only the first one counts.
+    A preset has the rank of the level that names it, just below the other values of that level.
+    Only the preset of the highest level counts.
 
     Args:
-        levels: from the one that wins to the one that yields; each has values by the names of
-            `Options`, and under "preset" a preset's name, if it has one.
+        levels: in descending order of priority; each has values by the names of `Options`, and
+            under "preset" a preset's name, if it has one.
 
     Returns:
         The options, and the origin of each.
 
     Raises:
-        OptionError: a value will not do, or two contradict each other; the message names the
-            origins, other than the command line.
+        OptionError: a value is not valid, or two values contradict each other; the message names
+            the origins, except for the command line.
     """
     chosen: dict[str, Given] = {}
     for level in levels:
@@ -135,75 +134,85 @@ def merge(levels: Iterable[Mapping[str, Given]]) -> tuple[Options, dict[str, str
     chosen.pop("preset", None)
     for name, given in chosen.items():
         if given.origin != COMMAND_LINE:
-            _checked(name, given)
+            _checked_value(name, given)
     origins = {name: given.origin for name, given in chosen.items()}
     try:
-        options = Options().but(**{name: given.value for name, given in chosen.items()})
-    except OptionError as error:  # of values that contradict each other, from wherever they are
-        there = [
+        options = Options().replace(**{name: given.value for name, given in chosen.items()})
+    except OptionError as error:  # values that contradict each other may have several origins
+        sources = [
             f"{flag(name)} is from {origin}"
             for name, origin in origins.items()
             if origin != COMMAND_LINE and flag(name) in str(error)
         ]
-        raise OptionError(f"{error} ({', '.join(there)})" if there else str(error)) from error
+        raise OptionError(f"{error} ({', '.join(sources)})" if sources else str(error)) from error
     return options, {option.name: origins.get(option.name, DEFAULT) for option in fields(Options)}
 
 
-def _checked(name: str, given: Given) -> Any:
+def _checked_value(name: str, given: Given) -> Any:
+    """Return a value in the type of its option; the message of an error names the origin."""
     try:
-        return getattr(Options().but(**{name: given.value}), name)
+        return getattr(Options().replace(**{name: given.value}), name)
     except OptionError as error:
         raise OptionError(f"{given.origin}: {error}") from error
 
 
 def as_toml(settings: Mapping[str, Given]) -> str:
-    """Values as a file that `read` takes, each with its origin in a comment.
+    """Write values as a file that `read_file` accepts, each with its origin in a comment.
 
     Args:
-        settings: in the order of the lines; what has no value becomes a comment as a whole.
+        settings: value and origin by name, in the order of the lines. An option without a value
+            becomes a comment as a whole.
 
     Raises:
-        OptionError: a value cannot be written: a path that is no text.
+        OptionError: a value cannot be written, because it is a path that is not valid Unicode.
     """
-    lines = [_line(name, given.value) for name, given in settings.items()]
-    column = max((len(line) for line in lines if len(line) <= _COLUMN), default=0)
-    origins = (_printable(given.origin) for given in settings.values())
+    lines = [_toml_line(name, given.value) for name, given in settings.items()]
+    aligned = (len(line) for line in lines if len(line) <= _LONGEST_ALIGNED_LINE)
+    column = max(aligned, default=0)
+    origins = (_escape_unprintable(given.origin) for given in settings.values())
     return "".join(
         f"{line.ljust(column)}  # {origin}\n" for line, origin in zip(lines, origins, strict=True)
     )
 
 
-def _line(name: str, value: Any) -> str:
+def _toml_line(name: str, value: Any) -> str:
+    """Return the line of a TOML file that sets an option."""
     key = flag(name).lstrip("-")
     if value is None or value == ():
         return f"# {key} ="
     try:
-        return f"{key} = {_literal(value)}"
+        return f"{key} = {_toml_literal(value)}"
     except UnicodeEncodeError:
         raise OptionError(
             f"{flag(name)}: {value!r} is not Unicode, which TOML needs; rename the file"
         ) from None
 
 
-def _literal(value: Any) -> str:
+def _toml_literal(value: Any) -> str:
+    """Return a value in TOML's notation.
+
+    Raises:
+        UnicodeEncodeError: a text holds surrogates, which TOML cannot represent.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        value.encode()  # or it is refused
+        value.encode()  # raises for surrogates
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{_printable(escaped)}"'
+        return f'"{_escape_unprintable(escaped)}"'
     if isinstance(value, tuple):
-        return f"[{', '.join(map(_literal, value))}]"
+        return f"[{', '.join(map(_toml_literal, value))}]"
     return repr(value)
 
 
-def _printable(text: str) -> str:
-    """With escapes, as TOML has them, in the place of what would be seen as nothing or break."""
+def _escape_unprintable(text: str) -> str:
+    """Replace characters that are invisible or break lines by TOML's escapes."""
     return "".join(
         c if c.isprintable() else f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}"
         for c in text
     )
 
 
-def _near(name: str, names: Collection[str]) -> str | None:
+def _closest_name(name: str, names: Collection[str]) -> str | None:
+    """Return the name that is spelled most like `name`; None if none is similar."""
     return next(iter(difflib.get_close_matches(name.lower(), sorted(names), 1)), None)

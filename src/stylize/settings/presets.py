@@ -1,26 +1,28 @@
-"""Sets of options by name; whatever is given beside a preset wins. No torch."""
+"""Presets: sets of options by name; an option given beside a preset overrides it."""
 
 from typing import Any
 
-#: What each is for, in a few words.
+#: What each preset is for, in a few words; `stylize --help` shows them.
 PURPOSES = {
-    "glaze": "a thin layer of paint over the photo and its colours",
-    "miniature": "a small brush and much detail",
+    "glaze": "a thin layer of paint over the photo, in its colours",
+    "miniature": "fine strokes and much detail",
     "impasto": "a broad brush, large strokes over simple forms",
-    "abstract": "the painting, and of the photo no more than where things are",
+    "abstract": "the painting, arranged as the things in the photo are",
     "paper": "arXiv:1508.06576",
 }
 
-#: Values by field of `Options`. Chosen by eye on four pairs of photo and painting, but for `paper`.
+#: Values by field of `Options`. All but `paper` were chosen by eye on four pairs of content image
+#: and style image.
 PRESETS: dict[str, dict[str, Any]] = {
     "glaze": {"style_weight": 0.3, "color": "match"},
     "miniature": {"style_scale": 0.5, "style_weight": 2.0},
     "impasto": {"style_scale": 1.8, "style_weight": 3.0},
     "abstract": {"style_scale": 1.5, "style_weight": 20.0, "content_layers": "relu4_2"},
-    # The terms as sums at one scale, alpha/beta = 1e-3, relu4_2 alone, all style layers alike, and
-    # time to converge. All else that the paper says (noise, average pooling) is the default
-    # already; L-BFGS is from the authors' later one (CVPR 2016). Not the authors' normalised
-    # network: with it, at this ratio, the photo is all that is seen.
+    # The paper's settings: losses as sums, one scale, alpha/beta = 1e-3, content from relu4_2
+    # alone, equal weights for all style layers, and enough iterations to converge. Everything else
+    # in the paper (start from noise, average pooling) is the default already; L-BFGS comes from the
+    # authors' later paper (CVPR 2016). The authors' normalised network is not used: with it, at
+    # this ratio, the result shows nothing but the content image.
     "paper": {
         "objective": "paper",
         "network": "plain",

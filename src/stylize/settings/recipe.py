@@ -1,7 +1,7 @@
-"""The recipe that a result carries: all that its pixels depend on, and nothing else.
+"""The recipe in a result: everything its pixels depend on, and nothing else.
 
-It knows no time, path or host, so that the same picture is the same file. As JSON it stands in a
-PNG's text chunk `stylize`, and in the XMP of all other formats. No torch.
+A recipe has no time, path or host name, so that equal pictures are equal files. It is JSON in a
+PNG's text chunk `stylize`, and in the XMP of all other formats.
 """
 
 import json
@@ -22,29 +22,29 @@ from .options import STARTS, Options, flag
 
 #: Name of the text chunk.
 KEY = "stylize"
-#: Stands for the path of a file, whose digest is in the recipe.
+#: Replaces the path of a file in the options; the file's digest is in the recipe instead.
 FILE = "file"
 
-#: Options that no pixel depends on, or, as the device, that are this machine's own affair; and
-#: paths, in whose place there are digests.
-_LEFT_OUT = {"device", "existing", "format", "keep_exif", "mask"}
-#: Options that tell nothing in some formats.
-_IDLE = {
+#: Options that are not recorded: no pixel depends on them, or they concern only this machine (the
+#: device), or they are paths, for which the recipe has digests.
+_UNRECORDED = {"device", "keep_exif", "mask"}
+#: Options that have no effect on a file, by its format.
+_INEFFECTIVE = {
     "png": {"jpeg_quality", "background"},
     "tiff": {"jpeg_quality", "background"},
     "webp": {"background"},
     "avif": {"background"},
 }
-#: Options that are a word out of these, or a path.
-_WORDS = {"init": STARTS, "weights": WEIGHTS}
+#: Options whose value is one of these words or a path.
+_WORDS_OR_PATH = {"init": STARTS, "weights": WEIGHTS}
 
-_SPACE = "urn:stylize:"
-_XMP = (
+_XMP_NAMESPACE = "urn:stylize:"
+_XMP_TEMPLATE = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-    f' xmlns:stylize="{_SPACE}" xmp:CreatorTool="stylize" stylize:recipe=%s/>'
+    f' xmlns:stylize="{_XMP_NAMESPACE}" xmp:CreatorTool="stylize" stylize:recipe=%s/>'
     '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
 )
 
@@ -54,13 +54,15 @@ class Recipe:
     """What a picture was painted with.
 
     Attributes:
-        stylize, torch: versions.
+        stylize: version of stylize.
+        torch: version of torch.
         device: kind of device: cpu, cuda or mps.
-        precision: of the network, float32 or bfloat16.
+        precision: number type of the network, float32 or bfloat16.
         complete: False where the run was ended before its last iteration.
-        options: by field name, those of `Options` that pixels depend on; `"file"` for a path.
-        digests: sha256 of the files: "content", "styles", "weights"; "masks" and "init" if any.
-        fitted: whether it was `--size fit` that chose the size.
+        options: by field name, the values of `Options` that pixels depend on; `"file"` for a path.
+        digests: SHA-256 of the input files: "content", "styles", "weights", and "masks" and "init"
+            if there are any; "styles" and "masks" are lists.
+        fitted: whether `--size fit` chose the size.
     """
 
     stylize: str
@@ -74,134 +76,152 @@ class Recipe:
 
     @classmethod
     def of(cls, options: Options, **facts: Any) -> "Recipe":
-        """The recipe of a run with these options; `facts` are the other attributes."""
-        return cls(stylize=version("neural-stylize"), options=_kept(options), **facts)
-
-    def text(self, indent: int | None = None) -> str:
-        """As JSON, in ASCII."""
-        said = {key: value for key, value in asdict(self).items() if key != "fitted" or value}
-        return json.dumps(said, sort_keys=True, indent=indent)
-
-    def xmp(self) -> bytes:
-        """As an XMP packet."""
-        return (_XMP % quoteattr(self.text())).encode()
-
-    def given(self) -> dict[str, Any]:
-        """The options that can be taken as they are: all but files, and no masks if it has none."""
-        taken = {
-            name: value
-            for name, value in self.options.items()
-            if value != FILE and name not in _LEFT_OUT
-        }
-        return taken if "masks" in self.digests else {**taken, "mask": ()}
-
-    def check(self, options: Options, typed: Collection[str] = ()) -> None:
-        """See that files which the recipe knows only by their digest have been named.
+        """Make the recipe of a run.
 
         Args:
-            options: with which it is to be painted again.
-            typed: names of those that were given on purpose, and may be anything.
+            options: of the run.
+            **facts: the other attributes, except for `stylize`, which is the installed version.
+        """
+        return cls(stylize=version("neural-stylize"), options=_recorded_options(options), **facts)
+
+    def text(self, indent: int | None = None) -> str:
+        """Return the recipe as JSON in ASCII; `indent` is that of `json.dumps`."""
+        values = {key: value for key, value in asdict(self).items() if key != "fitted" or value}
+        return json.dumps(values, sort_keys=True, indent=indent)
+
+    def xmp(self) -> bytes:
+        """Return the recipe as an XMP packet."""
+        return (_XMP_TEMPLATE % quoteattr(self.text())).encode()
+
+    def option_values(self) -> dict[str, Any]:
+        """Return the options that can be used again without a file that the user must name.
+
+        These are all recorded options but files. The masks are set to none if the picture had none.
+        """
+        values = {
+            name: value
+            for name, value in self.options.items()
+            if value != FILE and name not in _UNRECORDED
+        }
+        return values if "masks" in self.digests else {**values, "mask": ()}
+
+    def check_files_named(self, options: Options, typed: Collection[str] = ()) -> None:
+        """Check that the user has named each file of which the recipe has only the digest.
+
+        Args:
+            options: the options for painting the picture again.
+            typed: names of options that the user set on the command line; these may have any value.
 
         Raises:
-            OptionError: one was not; the message says which.
+            OptionError: a file was not named; the message says which.
         """
-        for name, words in _WORDS.items():
-            known = self.options.get(name) == FILE and name not in typed
-            if known and getattr(options, name) in words:
+        for name, words in _WORDS_OR_PATH.items():
+            needs_file = self.options.get(name) == FILE and name not in typed
+            if needs_file and getattr(options, name) in words:
                 digest = self.digests.get(name, "")
                 raise OptionError(
-                    f"--recipe: was painted with a file as {flag(name)}; name it again"
+                    f"--recipe: the picture was painted with a file as {flag(name)}; name it again"
                     f" (sha256 {digest[:12]}...)"
                 )
         masks = self.digests.get("masks", ())
         if masks and not options.mask:
-            raise OptionError(f"--recipe: was painted with {len(masks)} masks; give --mask again")
+            raise OptionError(
+                f"--recipe: the picture was painted with {len(masks)} masks; give --mask again"
+            )
 
-    def repeats(self, options: Options, digests: Mapping[str, Any], format: str) -> bool:
-        """Whether a run would give this picture again, on the machine that it was painted on.
+    def matches(self, options: Options, digests: Mapping[str, Any], format: str) -> bool:
+        """Return whether a run would repeat this picture on the machine that painted it.
 
         Args:
             options: of the run.
             digests: as in `Recipe`; "weights" only if they are a file.
             format: of the file, a key of `FORMATS`.
         """
-        idle = set(_IDLE.get(format, ()))
-        if options.size == "fit" and self.fitted:  # what is free now is no reason to paint anew
-            idle.add("size")
+        ignored = set(_INEFFECTIVE.get(format, ()))
+        if options.size == "fit" and self.fitted:
+            # The memory that is free now may differ; that is no reason to paint the picture again.
+            ignored.add("size")
         if options.optimizer != "adam":
-            idle.add("learning_rate")
+            ignored.add("learning_rate")
         if options.iterations != "auto":
-            idle.add("effort")
-        # An option that was not known then had what is now its default.
-        held, wanted = ({**_kept(Options()), **kept} for kept in (self.options, _kept(options)))
-        same = all(
-            held.get(name, False) == wanted.get(name, False)
-            for name in held.keys() | wanted.keys()
-            if name not in idle
+            ignored.add("effort")
+        # If an option did not exist yet when the picture was painted, its present default applied.
+        recorded, requested = (
+            {**_recorded_options(Options()), **values}
+            for values in (self.options, _recorded_options(options))
         )
-        others = self.digests.keys() - ({"weights"} - digests.keys())
+        same_options = all(
+            recorded.get(name, False) == requested.get(name, False)
+            for name in recorded.keys() | requested.keys()
+            if name not in ignored
+        )
+        compared = self.digests.keys() - ({"weights"} - digests.keys())
         return (
             self.complete
-            and same
-            and others == digests.keys()
-            and all(self.digests[key] == digests[key] for key in others)
+            and same_options
+            and compared == digests.keys()
+            and all(self.digests[key] == digests[key] for key in compared)
         )
 
-    def departures(self, other: "Recipe") -> list[str]:
-        """What `other` does not share with this recipe, other than options, in words."""
-        found = []
+    def differences(self, other: "Recipe") -> list[str]:
+        """Describe in words how `other` differs from this recipe, apart from its options."""
+        messages = []
         if not self.complete:
-            found.append("its picture was interrupted; this one is painted to the end")
+            messages.append("its picture was interrupted; this one is painted to the end")
         names = {"content": "the photo", "styles": "the paintings", "masks": "the masks"}
         names |= {"init": "the --init picture", "weights": "the weights"}
         for key, name in names.items():
             if self.digests.get(key) != other.digests.get(key):
-                found.append(f"{name}: not the recipe's")
+                messages.append(f"{name}: not the same as in the recipe")
         for key in ("stylize", "torch", "device", "precision"):
-            theirs, ours = getattr(self, key), getattr(other, key)
-            if theirs != ours:
-                found.append(f"{key}: {theirs} in the recipe, {ours} here")
-        return found
+            recorded, current = getattr(self, key), getattr(other, key)
+            if recorded != current:
+                messages.append(f"{key}: {recorded} in the recipe, {current} here")
+        return messages
 
 
-def _kept(options: Options) -> dict[str, Any]:
-    """The options as they are written down."""
-    kept = {
+def _recorded_options(options: Options) -> dict[str, Any]:
+    """Return the options that a recipe records, by name."""
+    values = {
         field.name: getattr(options, field.name)
         for field in fields(options)
-        if field.name not in _LEFT_OUT
+        if field.name not in _UNRECORDED
     }
     if options.keep_exif:
-        kept["keep_exif"] = True  # said, though never obeyed: it would give away another's place
-    for name, words in _WORDS.items():
-        if kept[name] not in words:
-            kept[name] = FILE
-    return kept
+        # Recorded so that `matches` sees it. A recipe never sets it: a stranger's recipe could then
+        # make a user publish the place where a photo was taken.
+        values["keep_exif"] = True
+    for name, words in _WORDS_OR_PATH.items():
+        if values[name] not in words:
+            values[name] = FILE
+    return values
 
 
-def read(path: str | os.PathLike[str]) -> Recipe:
-    """The recipe that a picture carries.
+def read_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """Read the recipe of a picture.
 
     Raises:
-        PictureError: no such picture, or none that stylize made, or a damaged recipe.
+        PictureError: there is no such picture, or stylize did not make it, or its recipe is
+            damaged.
     """
     name = os.fspath(path)
-    text = _text(name)
+    text = _read_text(name)
     try:
-        held = json.loads(text)
-        options, digests = held["options"], held["digests"]
-        words = {key: held[key] for key in ("stylize", "torch", "device", "precision")}
-        if not (all(isinstance(word, str) for word in words.values()) and _sound(digests)):
+        values = json.loads(text)
+        options, digests = values["options"], values["digests"]
+        words = {key: values[key] for key in ("stylize", "torch", "device", "precision")}
+        words_valid = all(isinstance(word, str) for word in words.values())
+        if not (words_valid and _digests_valid(digests)):
             raise ValueError("not as stylize writes it")
-        _check_names(options, name, words["stylize"])
-        complete, fitted = bool(held["complete"]), bool(held.get("fitted"))
+        _check_option_names(options, name, words["stylize"])
+        complete, fitted = bool(values["complete"]), bool(values.get("fitted"))
         return Recipe(**words, complete=complete, options=options, digests=digests, fitted=fitted)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PictureError(f"{name}: its recipe is damaged ({error})") from error
 
 
-def _sound(digests: Any) -> bool:
-    """Whether digests are as `Recipe` says: a picture may have been made by anybody."""
+def _digests_valid(digests: Any) -> bool:
+    """Return whether digests have the types that `Recipe` states: anyone can write a recipe."""
     lists = {"styles", "masks"}
     known = {"content", "styles", "weights", "masks", "init"}
     return (
@@ -215,60 +235,75 @@ def _sound(digests: Any) -> bool:
     )
 
 
-def _check_names(options: dict[str, Any], name: str, made: str) -> None:
-    """See that there are options that a recipe may set, and plain values, no paths.
+def _check_option_names(options: dict[str, Any], name: str, stylize_version: str) -> None:
+    """Check that a recipe has only options that it may set, with plain values and without paths.
+
+    Args:
+        options: of the recipe.
+        name: of the picture, for the message.
+        stylize_version: the version in the recipe, for the message.
 
     Raises:
-        PictureError: there are others, as a newer version or a stranger may write.
+        PictureError: there is another option, or a value that is not allowed, as a newer version
+            of stylize or a stranger may write.
     """
-    known = {field.name for field in fields(Options)} - _LEFT_OUT | {"keep_exif"}
-    plain = (str, int, float, bool, type(None))
+    known = {field.name for field in fields(Options)} - _UNRECORDED | {"keep_exif"}
+    plain_types = (str, int, float, bool, type(None))
     for option, value in options.items():
-        path = option in _WORDS and value not in (*_WORDS[option], FILE)
-        if option not in known or not isinstance(value, plain) or path:
+        is_path = option in _WORDS_OR_PATH and value not in (*_WORDS_OR_PATH[option], FILE)
+        if option not in known or not isinstance(value, plain_types) or is_path:
             raise PictureError(
-                f"{name}: its recipe, by stylize {made}, has an option that is not known here:"
-                f" {option!r}"
+                f"{name}: its recipe, by stylize {stylize_version}, has an option that this version"
+                f" does not know: {option!r}"
             )
 
 
-def show(path: str | os.PathLike[str]) -> str:
-    """The recipe that a picture carries, as JSON on many lines.
+def show_recipe(path: str | os.PathLike[str]) -> str:
+    """Return the recipe of a picture as JSON on many lines.
 
     Raises:
-        PictureError: as `read`.
+        PictureError: as in `read_recipe`.
     """
-    return read(path).text(indent=2)
+    return read_recipe(path).text(indent=2)
 
 
-def _text(name: str) -> str:
+def _read_text(name: str) -> str:
+    """Return the JSON of a picture's recipe, which may be in a text chunk or in XMP.
+
+    Raises:
+        PictureError: the file cannot be read, or has no recipe.
+    """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of many pixels: they are not read
+            warnings.simplefilter("ignore")  # no pixels are read, so that their number is harmless
             with Image.open(name) as image:
-                plain, xmp = image.info.get(KEY), image.info.get("xmp")
+                chunk, xmp = image.info.get(KEY), image.info.get("xmp")
     except UnidentifiedImageError as error:
-        raise PictureError(f"{name}: not a picture that can be read here") from error
-    except Exception as error:  # Pillow's readers fail in a dozen ways on damaged files
+        raise PictureError(f"{name}: not a picture in a format that stylize can read") from error
+    except Exception as error:  # Pillow's readers raise many kinds of errors for damaged files
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"{name}: cannot be read ({reason})") from error
-    found = plain if isinstance(plain, str) else _in_xmp(xmp)
-    if found is None:
+    text = chunk if isinstance(chunk, str) else _text_in_xmp(xmp)
+    if text is None:
         raise PictureError(f"{name}: carries no recipe; it was not made by stylize, or was edited")
-    return found
+    return text
 
 
-def _in_xmp(packet: object) -> str | None:
-    """Attribute or element: programs that edit XMP turn the one into the other."""
+def _text_in_xmp(packet: object) -> str | None:
+    """Return the recipe's JSON in an XMP packet; None if there is none.
+
+    It may be an attribute or an element: programs that edit XMP turn the one into the other.
+    """
     data = packet.encode() if isinstance(packet, str) else packet
-    if not isinstance(data, bytes) or b"<!DOCTYPE" in data:  # no entities of strangers
+    # A document type could define entities, which a stranger's file could use for an attack.
+    if not isinstance(data, bytes) or b"<!DOCTYPE" in data:
         return None
     try:
         for element in ElementTree.fromstring(data.strip(b"\0")).iter():
-            if element.tag == f"{{{_SPACE}}}recipe":
+            if element.tag == f"{{{_XMP_NAMESPACE}}}recipe":
                 return element.text
-            if held := element.get(f"{{{_SPACE}}}recipe"):
-                return held
-    except (ElementTree.ParseError, LookupError, ValueError):  # or an encoding that nobody knows
-        pass
+            if text := element.get(f"{{{_XMP_NAMESPACE}}}recipe"):
+                return text
+    except (ElementTree.ParseError, LookupError, ValueError):
+        pass  # not XML, or in an unknown encoding
     return None

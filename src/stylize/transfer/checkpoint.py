@@ -1,41 +1,42 @@
-"""A run under way, in a file: all that it needs to go on to the same bits.
+"""A run in progress, in a file: all that it needs to resume with a bit-identical result.
 
-Written whole or not at all, and not gathered in memory before, which may be short. The file begins
-with a line that says what it is, one with the SHA-256 of the rest, and one with the recipe; what
-follows is torch's own format, read without running code from it.
+The file is written whole or not at all, and streamed, because memory may be short. It begins with a
+line that names the format, a line with the SHA-256 of the rest, and a line with the recipe. What
+follows is torch's own format, which is read without running code from it.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import IO, Any, cast
+from dataclasses import dataclass
+from typing import IO, Any, Self, cast
 
 import torch
 from torch import Tensor
 
 from .. import files
-from .. import files as writing
 from ..errors import CheckpointError, DeviceError
 from ..settings.recipe import Recipe
-from .device import memory_told
+from .device import memory_errors
 from .job import Job
-from .losses import Losses
+from .objective import TERMS
 from .optimize import State
+from .step import Losses
 
 _HEAD = b"stylize checkpoint 2\n"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoint:
-    """Where a run was.
+    """Where a run is.
 
     Attributes:
-        recipe: of the run, as of its end.
-        scale: which of the job's scales, from 0.
-        coarser: the picture that this scale starts from, 1 x 3 x H x W; None for the first.
-        state: of the optimisation at this scale; None for its start.
+        recipe: of the run, as it will be at its end.
+        scale: index of the scale in the job's scales.
+        coarser: the picture that this scale started from, 1 x 3 x H x W; None for the first one.
+        state: of the optimiser at this scale; None for its start.
         losses: after each evaluation until then, over all scales.
         seconds: of wall time until then.
     """
@@ -48,79 +49,87 @@ class Checkpoint:
     seconds: float
 
     def iteration(self, job: Job) -> int:
-        """The number of the last evaluation that is in it, as in `Step`."""
+        """The number of the last evaluation that it contains, as in `Step`."""
         before = sum(scale.iterations for scale in job.scales[: self.scale])
         return before + (self.state.done if self.state else 0)
 
+    def pop_state(self) -> State | None:
+        """Hand over the optimiser's state, and forget it.
+
+        The optimiser replaces its tensors one by one; whoever still holds the checkpoint must not
+        keep the old ones in memory.
+        """
+        state, self.state = self.state, None
+        return state
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it, in the place of an older one.
+        """Write it in the place of an older one.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the file cannot be written.
         """
-        state = {**vars(self.state), "losses": asdict(self.state.losses)} if self.state else None
-        held = {
+        content = {
             "scale": self.scale,
             "coarser": self.coarser,
-            "state": state,
-            "losses": [list(asdict(losses).values()) for losses in self.losses],
+            "state": _state_to_dict(self.state),
+            "losses": [list(losses.as_dict().values()) for losses in self.losses],
             "seconds": self.seconds,
         }
-        with writing.replaced(path) as file:
+        with files.open_atomic(path) as file:
             file.write(_HEAD)
-            rest = _Hashed(file)
-            file.write(rest.line())  # its place, until it is known
+            rest = _HashingWriter(file)
+            file.write(rest.line())  # a placeholder of the same length
             rest.write(self.recipe.text().encode() + b"\n")
             try:
-                torch.save(held, cast("IO[bytes]", rest))
-            except RuntimeError as error:  # torch's own word for a disk that is full
+                torch.save(content, cast("IO[bytes]", rest))
+            except RuntimeError as error:  # torch's own error for a full disk
                 raise (error.__context__ or error) from error
             file.seek(len(_HEAD))
             file.write(rest.line())
 
     @classmethod
-    def load(
-        cls, path: str | os.PathLike[str], recipe: Recipe, device: torch.device
-    ) -> "Checkpoint":
-        """Read one that was saved by a run of this recipe.
+    def load(cls, path: str | os.PathLike[str], recipe: Recipe, device: torch.device) -> Self:
+        """Read a checkpoint that a run with this recipe saved.
 
         Args:
             path: of the file.
-            recipe: of the run that is to go on.
+            recipe: of the run that is to resume.
             device: where its tensors go.
 
         Raises:
-            CheckpointError: it cannot be read, is damaged, or is of another run.
+            CheckpointError: it cannot be read, is damaged, or belongs to another run.
             DeviceError: there is no memory for it.
         """
         name = os.fspath(path)
         try:
             with open(path, "rb") as file:
                 if file.read(len(_HEAD)) != _HEAD:
-                    raise CheckpointError(f"{name}: is no checkpoint of this version of stylize")
+                    raise CheckpointError(f"{name}: is not a checkpoint of this version of stylize")
                 digest = file.readline()
                 start = file.tell()
-                if digest.decode(errors="replace") != f"{files.sha256_of_rest(file)}\n":
+                actual = hashlib.file_digest(file, "sha256").hexdigest()
+                if digest.decode(errors="replace") != f"{actual}\n":
                     raise CheckpointError(f"{name}: is damaged")
                 file.seek(start)
                 if file.readline().decode().rstrip() != recipe.text():
-                    told = "is of a run with other inputs, options or versions"
-                    raise CheckpointError(f"{name}: {told}")
-                with memory_told(f"{name}: not enough memory to go on from it"):
-                    held = torch.load(file, map_location=device, weights_only=True)
-            losses = tuple(Losses(*each) for each in held["losses"])
-            state = _state(held["state"])
-            return cls(recipe, held["scale"], held["coarser"], state, losses, held["seconds"])
+                    reason = "belongs to a run with other inputs, options or versions"
+                    raise CheckpointError(f"{name}: {reason}")
+                with memory_errors(f"{name}: not enough memory to resume from it"):
+                    content = torch.load(file, map_location=device, weights_only=True)
+            losses = tuple(_losses_from_values(values) for values in content["losses"])
+            state = _state_from_dict(content["state"])
+            scale, coarser = content["scale"], content["coarser"]
+            return cls(recipe, scale, coarser, state, losses, content["seconds"])
         except (CheckpointError, DeviceError):
             raise
         except OSError as error:
             raise CheckpointError(f"{name}: cannot be read ({error.strerror})") from error
-        except Exception as error:  # whatever has our head and its own digest, and is not ours
+        except Exception as error:  # a file with our first line and a valid digest that is not ours
             raise CheckpointError(f"{name}: is damaged ({error})") from error
 
 
-def recipe(path: str | os.PathLike[str]) -> str:
-    """The recipe of the run that a checkpoint is of, as text; "" if there is none."""
+def read_recipe_text(path: str | os.PathLike[str]) -> str:
+    """The text of the recipe that a checkpoint carries; "" if there is none."""
     try:
         with open(path, "rb") as file:
             lines = [file.readline(2**20) for _ in range(3)]
@@ -129,17 +138,16 @@ def recipe(path: str | os.PathLike[str]) -> str:
     return lines[2].decode(errors="replace").rstrip() if lines[0] == _HEAD else ""
 
 
-def size(path: str | os.PathLike[str]) -> int | str | None:
-    """The `--size` of that run; None if it is not known."""
-    try:
-        found: int | str = json.loads(recipe(path))["options"]["size"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return found
+def read_size(path: str | os.PathLike[str]) -> int | str | None:
+    """The `--size` of the run that a checkpoint belongs to; None if it is not known."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        size: int | str = json.loads(read_recipe_text(path))["options"]["size"]
+        return size
+    return None
 
 
-class _Hashed:
-    """What is written to a file is hashed on its way."""
+class _HashingWriter:
+    """Writes to a file, and takes the SHA-256 of what it writes."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.hash = file, hashlib.sha256()
@@ -152,11 +160,20 @@ class _Hashed:
         self.file.flush()
 
     def line(self) -> bytes:
-        """The digest until now; always as long."""
+        """The digest of what was written so far, as a line; always of the same length."""
         return f"{self.hash.hexdigest()}\n".encode()
 
 
-def _state(held: Mapping[str, Any] | None) -> State | None:
-    if held is None:
+def _losses_from_values(values: list[float]) -> Losses:
+    """The losses out of the values of `Losses.as_dict`."""
+    return Losses(dict(zip([kind.name for kind in TERMS], values[:-1], strict=True)), values[-1])
+
+
+def _state_to_dict(state: State | None) -> dict[str, Any] | None:
+    return {**vars(state), "losses": state.losses.as_dict()} if state else None
+
+
+def _state_from_dict(content: Mapping[str, Any] | None) -> State | None:
+    if content is None:
         return None
-    return State(**{**held, "losses": Losses(**held["losses"])})
+    return State(**{**content, "losses": _losses_from_values(list(content["losses"].values()))})

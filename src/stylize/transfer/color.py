@@ -1,15 +1,18 @@
-"""Colours moved from one picture to another: the painting's to the photo's, or the result's.
+"""Colour modes: whose colours the result has, and how colours move from one picture to another.
 
-All pictures are 1 x 3 x H x W, sRGB in [0, 1].
+All pictures are 1 x 3 x H x W, sRGB in [0, 1]. A new mode is one entry in `COLOR_MODES`.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-#: Deviation, in each direction of colour, that every picture is taken to have at least: two
-#: grey levels. A grey painting's noise is not blown up into colours.
+#: The least standard deviation, in each direction of colour, that a picture is taken to have: two
+#: grey levels. Otherwise a grey style image's noise would be amplified into colours.
 LEAST = 2 / 255
-#: Halvings in which chroma is cut to what can be shown: to 1/256 of itself.
+#: Number of halvings with which chroma is reduced to what sRGB can show: to 1/256 of itself.
 HALVINGS = 8
 
 #: Oklab (B. Ottosson, 2020): linear sRGB -> cones -> (cube root) -> lightness and two of colour.
@@ -26,66 +29,89 @@ _TO_LAB = (
 
 
 def match(
-    painting: Tensor, photo: Tensor, where: Tensor | None = None, visible: Tensor | None = None
+    style: Tensor, content: Tensor, where: Tensor | None = None, visible: Tensor | None = None
 ) -> Tensor:
-    """Give a painting the colours of a photo, by mean and covariance.
+    """Give a style image the colours of the content image, by mean and covariance.
 
-    x -> A (x - mean of painting) + mean of photo, with A the symmetric
-    Sigma_photo^(1/2) Sigma_painting^(-1/2) of Gatys et al. 2016 (arXiv:1606.05897, section 4.1).
-    To both covariances `LEAST` squared is added along the diagonal, so that a painting without
-    colours can be inverted; equal pictures stay equal.
+    x -> A (x - mean of style) + mean of content, where A = Sigma_content^(1/2) Sigma_style^(-1/2)
+    with symmetric square roots (Gatys et al. 2016, arXiv:1606.05897, section 4.1). To both
+    covariances `LEAST` squared is added along the diagonal, so that the covariance of a grey style
+    image can be inverted; equal pictures stay equal.
 
     Args:
-        painting: whose colours are moved; of any size.
-        photo: where they are moved to; of any size.
-        where: 1 x 1 x H x W, how much each of the photo's pixels counts; not 0 everywhere.
-        visible: the same for the painting's.
+        style: whose colours are moved; of any size.
+        content: whose colours it gets; of any size.
+        where: 1 x 1 x H x W, how much each pixel of the content image counts; not 0 everywhere.
+        visible: the same for the style image.
 
     Returns:
-        The painting in its own size, in [0, 1].
+        The style image in its own size, in [0, 1].
     """
-    theirs, spread = _statistics(painting, visible)
-    ours, wanted = _statistics(photo, where)
-    turn = _power(wanted, 0.5) @ _power(spread, -0.5)
-    turn, shift = turn.to(painting), (ours - turn @ theirs).to(painting)
-    moved = torch.einsum("ij,bjhw->bihw", turn, painting)
+    style_mean, style_covariance = _statistics(style, visible)
+    content_mean, content_covariance = _statistics(content, where)
+    matrix = _power(content_covariance, 0.5) @ _power(style_covariance, -0.5)
+    matrix, shift = matrix.to(style), (content_mean - matrix @ style_mean).to(style)
+    moved = torch.einsum("ij,bjhw->bihw", matrix, style)
     return (moved + shift.view(1, 3, 1, 1)).clamp_(0, 1)
 
 
-def with_chroma(painted: Tensor, photo: Tensor) -> Tensor:
+def with_chroma(painted: Tensor, content: Tensor) -> Tensor:
     """The lightness of one picture with the chroma of another, in Oklab.
 
-    Where both together cannot be shown in sRGB, chroma is cut at the same lightness and hue, until
-    it can.
+    Where sRGB cannot show both together, chroma is reduced at the same lightness and hue until it
+    can.
 
     Args:
-        painted: its lightness is kept.
-        photo: its hue and chroma are taken; of the same size.
+        painted: the picture whose lightness is taken.
+        content: the picture whose hue and chroma are taken; of the same size.
 
     Returns:
         A picture of that size, in [0, 1].
     """
-    lightness, chroma = to_oklab(painted)[:, :1], to_oklab(photo)[:, 1:]
+    lightness, chroma = to_oklab(painted)[:, :1], to_oklab(content)[:, 1:]
 
     def colored(share: Tensor) -> Tensor:
         return from_oklab(torch.cat([lightness, share * chroma], 1))
 
-    share = _shown(colored(torch.ones_like(lightness))).to(lightness)
+    share = _in_gamut(colored(torch.ones_like(lightness))).to(lightness)
     for halving in range(1, HALVINGS + 1):
         more = (share + 0.5**halving).clamp_(max=1)
-        share = torch.where(_shown(colored(more)), more, share)
+        share = torch.where(_in_gamut(colored(more)), more, share)
     return colored(share).clamp_(0, 1)
 
 
+@dataclass(frozen=True)
+class ColorMode:
+    """What a value of `--color` does.
+
+    Attributes:
+        recolor_style: changes a style image before the network sees it, given (style, content,
+            where, visible) as in `match`; None to leave it.
+        recolor_result: changes the painted picture at the end, given (painted, content) as in
+            `with_chroma`; None to leave it.
+    """
+
+    recolor_style: Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor] | None = None
+    recolor_result: Callable[[Tensor, Tensor], Tensor] | None = None
+
+
+#: By the values of `--color`.
+COLOR_MODES = {
+    "style": ColorMode(),
+    "content": ColorMode(recolor_result=with_chroma),
+    "match": ColorMode(recolor_style=match),
+}
+
+
 def to_oklab(image: Tensor) -> Tensor:
-    """SRGB in [0, 1] as Oklab: lightness in [0, 1], then green to red and blue to yellow."""
+    """Convert sRGB in [0, 1] to Oklab: lightness in [0, 1], then green-red and blue-yellow."""
     linear = torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
-    # Of a colour in [0, 1] the cones' response is never negative, but for rounding.
+    # The cones' response to a colour in [0, 1] is never negative, except by rounding.
     return _times(_TO_LAB, _times(_TO_CONES, linear).clamp_(min=0) ** (1 / 3))
 
 
 def from_oklab(lab: Tensor) -> Tensor:
-    """Oklab as sRGB; what sRGB cannot show comes out beyond [0, 1]."""
+    """Convert Oklab to sRGB; colours that sRGB cannot show come out outside [0, 1]."""
     linear = _times(_inverse(_TO_CONES), _times(_inverse(_TO_LAB), lab) ** 3)
     curved = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(linear <= 0.0031308, 12.92 * linear, curved)
@@ -100,13 +126,13 @@ def _inverse(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], 
     return tuple(map(tuple, rows))
 
 
-def _shown(image: Tensor) -> Tensor:
-    """Where a picture lies in [0, 1], but for a tenth of a grey level: 1 x 1 x H x W."""
+def _in_gamut(image: Tensor) -> Tensor:
+    """Where a picture lies in [0, 1], up to a tenth of a grey level: 1 x 1 x H x W."""
     return ((image >= -4e-4) & (image <= 1 + 4e-4)).all(1, keepdim=True)
 
 
 def _statistics(image: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of a picture's colours, 3 and 3 x 3, in float64 on the CPU."""
+    """Mean (3) and covariance (3 x 3) of a picture's colours, in float64 on the CPU."""
     flat = image[0].flatten(1)
     if weight is None:
         mean = flat.mean(1)
@@ -122,7 +148,7 @@ def _statistics(image: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
-    """Of a symmetric positive matrix, symmetric."""
+    """A power of a symmetric positive matrix, which is symmetric as well."""
     values, vectors = torch.linalg.eigh(matrix)
-    found: Tensor = (vectors * values.clamp(min=LEAST**2) ** exponent) @ vectors.T
-    return found
+    power: Tensor = (vectors * values.clamp(min=LEAST**2) ** exponent) @ vectors.T
+    return power

@@ -1,20 +1,18 @@
-"""One picture to paint: everything read and checked, nothing computed. No torch.
+"""One picture to paint: everything is read and checked, nothing is computed yet. No torch.
 
-So that whatever is wrong with the input is told before anything that takes time.
+So whatever is wrong with the input is reported before anything that takes time.
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import OptionError, PictureError
-from ..images import picture as images
-from ..images.picture import Picture, Source
+from ..images.picture import Picture, Source, load_mask, load_picture
 from ..network.names import parse_layers, smallest_side
 from ..settings.options import STARTS, Options, flag
-from . import scales as pyramid
-from .scales import Scale
+from .scales import Scale, check_shorter_side, plan_scales, result_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,21 +26,22 @@ class Job:
 
     Attributes:
         options: how to paint.
-        content: the photo.
-        paintings: one, or several to be blended or set side by side.
-        shares: of each painting in the blend; they add up to 1.
-        masks: where each painting goes, H x W in [0, 1], each in its own size; none for everywhere.
+        content: the content image.
+        styles: one style image, or several to be blended or placed by masks.
+        shares: of each style image in the blend; they add up to 1, or are all 1 with masks.
+        masks: where each style goes, H x W in [0, 1], each in its own size; none for everywhere.
         start: the picture that the optimisation starts from; None for noise.
         content_layers, style_layers: factor by layer name; none for a term of weight 0.
         smallest: pixels that the shorter side of any picture needs for these layers.
-        scales: the way to the result, coarse to fine.
-        digests: of the files, for the recipe: "content", "styles", and "masks" and "init" if any.
-        fitted: whether it was `--size fit` that chose the size.
+        scales: the sizes at which the picture is painted, coarse to fine.
+        digests: SHA-256 of the files, for the recipe: "content", "styles", and, where there are
+            any, "masks" and "init".
+        fitted: whether `--size fit` chose the size.
     """
 
     options: Options
     content: Picture
-    paintings: tuple[Picture, ...]
+    styles: tuple[Picture, ...]
     shares: tuple[float, ...]
     masks: "tuple[NDArray[Any], ...]"
     start: Picture | None
@@ -54,45 +53,47 @@ class Job:
     fitted: bool = False
 
     @classmethod
-    def prepare(cls, options: Options, content: Source, styles: Sequence[Source]) -> "Job":
-        """Read the pictures, and see that they suit the options.
+    def prepare(cls, options: Options, content: Source, styles: Sequence[Source]) -> Self:
+        """Read the pictures, and check that they suit the options.
 
         Raises:
-            OptionError: no style, several without `blend` or masks, or not as many masks.
-            PictureError: one cannot be read, is too small for the layers in use, is no mask, or is
-                transparent all over.
+            OptionError: there is no style image, there are several without `blend` or masks, or
+                there is another number of masks.
+            PictureError: a picture cannot be read, is too small for the layers in use, is wholly
+                transparent, or is not a mask.
         """
         if not styles:
             raise OptionError("give at least one style picture")
-        shares = options.shares(len(styles))
-        photo = images.load(content, "content picture")
-        paintings = [images.load(style, "style picture") for style in styles]
-        for picture in (photo, *paintings):
-            if picture.transparent and picture.pixels[..., 3].max() < 8 * (picture.white // 255):
-                raise PictureError(f"{picture.name}: is transparent all over; nothing to see")
-        masks = [images.load(path) for path in options.mask]
-        maps = [images.mask(mask) for mask in masks]
-        content_layers, style_layers = layers(options)
+        shares = options.style_shares(len(styles))
+        content_picture = load_picture(content, "content picture")
+        style_pictures = [load_picture(style, "style picture") for style in styles]
+        for picture in (content_picture, *style_pictures):
+            _check_visible(picture)
+        masks = [load_picture(path) for path in options.mask]
+        maps = [load_mask(mask) for mask in masks]
+        content_layers, style_layers = layer_factors(options)
         smallest = smallest_side([*content_layers, *style_layers])
-        for picture in (photo, *paintings):
-            pyramid.check_smallest(picture.size, smallest, picture.name)
-        scales = way(options, photo.size, photo.name)
+        for picture in (content_picture, *style_pictures):
+            check_shorter_side(picture.size, smallest, picture.name)
+        scales = scales_for(options, content_picture.size, content_picture.name)
         for mask in masks:
-            _compare_shapes(mask, photo)
+            _warn_of_stretching(mask, content_picture)
         digests: dict[str, Any] = {
-            "content": photo.digest,
-            "styles": [painting.digest for painting in paintings],
+            "content": content_picture.digest,
+            "styles": [style.digest for style in style_pictures],
         }
         if masks:
             digests["masks"] = [mask.digest for mask in masks]
-        start = {"noise": None, "content": photo, "style": paintings[0]}.get(options.init)
-        if options.init not in STARTS:
-            start = images.load(options.init)
+        if options.init in STARTS:
+            starts = {"noise": None, "content": content_picture, "style": style_pictures[0]}
+            start = starts[options.init]
+        else:
+            start = load_picture(options.init)
             digests["init"] = start.digest
         return cls(
             options=options,
-            content=photo,
-            paintings=tuple(paintings),
+            content=content_picture,
+            styles=tuple(style_pictures),
             shares=tuple(shares),
             masks=tuple(maps),
             start=start,
@@ -103,15 +104,15 @@ class Job:
             digests=digests,
         )
 
-    def fit(self, size: int | str) -> "Job":
-        """The same with the `--size` that was found to fit.
+    def with_size(self, size: int | str) -> "Job":
+        """The same job with the `--size` that was found to fit.
 
         Raises:
-            OptionError: out of range.
+            OptionError: the size is out of range.
             PictureError: the result would be too small for the layers in use.
         """
-        options = self.options.but(size=size)
-        scales = way(options, self.content.size, self.content.name)
+        options = self.options.replace(size=size)
+        scales = scales_for(options, self.content.size, self.content.name)
         return replace(self, options=options, scales=scales, fitted=True)
 
     @property
@@ -120,36 +121,45 @@ class Job:
         return self.scales[-1].size
 
 
-def layers(options: Options) -> tuple[dict[str, float], dict[str, float]]:
-    """Factor by layer name, of content and of style; none for a term of weight 0."""
+def layer_factors(options: Options) -> tuple[dict[str, float], dict[str, float]]:
+    """Factor by layer name, for content and for style; none for a term of weight 0."""
     content = parse_layers(options.content_layers, flag("content_layers"))
     style = parse_layers(options.style_layers, flag("style_layers"))
     return content if options.content_weight else {}, style if options.style_weight else {}
 
 
-def way(options: Options, photo: tuple[int, int], name: str) -> tuple[Scale, ...]:
-    """The sizes at which a photo is painted, coarse to fine; the last is that of the result.
+def scales_for(options: Options, content: tuple[int, int], name: str) -> tuple[Scale, ...]:
+    """The scales at which a content image is painted, coarse to fine; the last is the result's.
 
     Args:
         options: how to paint.
-        photo: its width and height.
-        name: what messages call it.
+        content: width and height of the content image.
+        name: of the content image, for messages.
 
     Raises:
-        PictureError: it, or the result, is too small for the layers in use.
+        PictureError: the content image or the result is too small for the layers in use.
     """
-    content, style = layers(options)
-    smallest = smallest_side([*content, *style])
-    pyramid.check_smallest(photo, smallest, name)
-    size = pyramid.result_size(photo, options.size)
-    pyramid.check_smallest(size, smallest, f"{name}, resized")
-    return tuple(pyramid.plan(size, options.iterations, options.effort, options.scales, smallest))
+    content_layers, style_layers = layer_factors(options)
+    smallest = smallest_side([*content_layers, *style_layers])
+    check_shorter_side(content, smallest, name)
+    size = result_size(content, options.size)
+    check_shorter_side(size, smallest, f"{name}, resized")
+    return tuple(plan_scales(size, options.iterations, options.effort, options.scales, smallest))
 
 
-def _compare_shapes(mask: Picture, photo: Picture) -> None:
-    """A mask of other proportions is stretched over the photo; if that is meant is not known."""
-    shape, wanted = (picture.size[0] / picture.size[1] for picture in (mask, photo))
+def _check_visible(picture: Picture) -> None:
+    level = picture.white // 255
+    if picture.transparent and picture.pixels[..., 3].max() < 8 * level:
+        raise PictureError(f"{picture.name}: is wholly transparent; there is nothing to see")
+
+
+def _warn_of_stretching(mask: Picture, content: Picture) -> None:
+    """A mask of other proportions is stretched; nobody knows whether that is intended."""
+    shape, wanted = (picture.size[0] / picture.size[1] for picture in (mask, content))
     if not 0.95 < shape / wanted < 1.05:
         log.warning(
-            "%s: %d x %d is stretched over the photo's %d x %d", mask.name, *mask.size, *photo.size
+            "%s: %d x %d is stretched over the photo's %d x %d",
+            mask.name,
+            *mask.size,
+            *content.size,
         )

@@ -1,60 +1,106 @@
-"""The optimisation over the pixels of one picture at one size: a guarded L-BFGS, and Adam.
+"""The optimisers that move the pixels of one picture at one scale: a guarded L-BFGS, and Adam.
 
-The paper says gradient descent; its authors' later one (Gatys et al., CVPR 2016) found L-BFGS best.
+The paper says gradient descent; its authors later found L-BFGS best (Gatys et al., CVPR 2016).
 
-Both are generators that yield after every evaluation of the network (a forward and a backward
-pass, where all of the time goes), so that whoever drives them sees, counts and stops them.
+An optimiser is an object. `step()` makes one evaluation of the network, which is where the time
+goes, so that whoever drives it can show, count and stop. `state()` says from where it can resume.
+A new optimiser is one subclass of `Optimizer` and one line in `OPTIMIZERS`.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from ..errors import OptimizationError
 from ..settings.options import Options
-from .losses import Losses, Objective
-from .memory import history
+from . import memory
+from .step import Losses
 
 GREY_LEVEL = 1 / 255
 
 #: The first step, along the bare gradient, moves no value by more than this.
 FIRST_STEP = 10 * GREY_LEVEL
-#: Nor does any later one: a full step can otherwise land where every ReLU is dead, the
-#: gradient zero and the loss constant for ever.
+#: Nor does any later step move a value by more than this: a full step can otherwise end where every
+#: ReLU is dead, the gradient zero and the loss constant for ever.
 LONGEST_STEP = 30 * GREY_LEVEL
-#: Sufficient decrease (Nocedal & Wright, eq. 3.6a), and what a step that fails it is cut to.
+#: Sufficient decrease (Nocedal & Wright, eq. 3.6a), and the factor for a step that fails it.
 DECREASE, SHRINK = 1e-4, 0.35
-#: Steps along one direction before the memory is doubted.
+#: Trial steps along one direction before the stored pairs are dropped.
 TRIALS = 6
-#: And along the bare gradient before it is a minimum: the last of them is below 1e-9 of a grey
-#: level, which float32 cannot add to a pixel any more.
-LAST_TRIALS = 24
-#: A pair is remembered if its curvature is above this share of the gradient's change.
+#: Trial steps along the bare gradient before the picture counts as a minimum: the last of them is
+#: below 1e-9 of a grey level, which float32 cannot add to a pixel any more.
+GRADIENT_TRIALS = 24
+#: A pair is stored if its curvature is above this share of the squared change of the gradient.
 LEAST_CURVATURE = 1e-10
 #: L-BFGS ends where the lowest loss fell by less than this share in so many evaluations.
 LEAST_FALL, PATIENCE = 1e-3, 20
+#: Pairs that L-BFGS stores, for small and for large pictures. More than 20 gained nothing; each
+#: takes 24 bytes a pixel, which matters where pictures are large.
+HISTORY, HISTORY_OF_LARGE = 20, 6
+
+
+class Function(Protocol):
+    """What is minimised: an `Objective`, or anything that can be called like one."""
+
+    unit: float
+
+    def __call__(self, image: Tensor) -> tuple[Losses, Tensor]:
+        """The losses of a picture, 1 x 3 x H x W, and the gradient of L_total / unit."""
+        ...
+
+
+def history(pixels: int) -> int:
+    """The number of pairs that L-BFGS stores for a picture of so many pixels."""
+    return HISTORY if pixels < memory.LARGE else HISTORY_OF_LARGE
+
+
+class Best(NamedTuple):
+    """The best picture so far, 1 x 3 x H x W; its losses; and L_total / unit of it."""
+
+    image: Tensor
+    losses: Losses
+    loss: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of the objective.
+
+    Attributes:
+        image: the picture that was evaluated, 1 x 3 x H x W.
+        step_length: how far it lies along the search direction, 1 being the full quasi-Newton step;
+            for Adam the learning rate; 0 at the start.
+        losses: of that picture.
+        loss: L_total / unit, which is what is minimised.
+        gradient: of `loss`, 1 x 3 x H x W.
+        finite: whether loss and gradient are finite numbers.
+        best: the best picture so far, which may be this one.
+    """
+
+    image: Tensor
+    step_length: float
+    losses: Losses
+    loss: float
+    gradient: Tensor
+    finite: bool
+    best: Best
 
 
 @dataclass(frozen=True)
 class State:
-    """From where a minimisation can go on as if it had never stopped, to the last bit.
-
-    Taken where L-BFGS chooses a new direction; the trial steps since then are made again.
+    """The state from which a minimisation can resume, with a result that is bit-identical.
 
     Attributes:
-        done: evaluations until then.
-        image: the best picture until then, 1 x 3 x H x W.
-        losses: that picture's.
-        loss: L_total / unit of it.
-        lowest: this loss after each of the last evaluations.
-        method: what the optimiser knows: tensors, numbers, lists of them.
+        done: number of evaluations made until this state.
+        image, losses, loss: the best picture until then, as in `Best`.
+        lowest: the lowest loss after each of the last evaluations.
+        method: what the optimiser itself needs: tensors, numbers, and lists of them.
     """
 
     done: int
@@ -62,212 +108,259 @@ class State:
     losses: Losses
     loss: float
     lowest: tuple[float, ...]
-    method: dict[str, Any]
+    method: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What one evaluation found.
-
-    Attributes:
-        image: the best picture so far, 1 x 3 x H x W. Not overwritten later.
-        losses: that picture's.
-        tried: losses of the picture evaluated, which is the best or was turned down.
-        step: how far it was along the direction chosen, 1 being all of it; for Adam, its rate. 0 at
-            the start.
-        state: gives the latest there is, None before the first; to be asked before the next
-            evaluation, and not kept by those who do not ask.
-    """
-
-    image: Tensor
-    losses: Losses
-    tried: Losses
-    step: float
-    state: Callable[[], State | None]
-
-
-@dataclass(frozen=True)
-class _Point:
-    """A picture with its loss (L_total / unit), the gradient of that, and if both are finite.
-
-    `step` is as in `Evaluation`.
-    """
-
-    image: Tensor
-    step: float
-    losses: Losses
-    loss: float
-    gradient: Tensor
-    finite: bool
-
-
-_Evaluate = Callable[[Tensor, float], _Point]
-
-#: What a method noted, for it to go on; None at the start. And whom it tells, each time anew.
-_Known = dict[str, Any] | None
-_Note = Callable[[dict[str, Any]], None]
-
-#: Of the best picture: itself, its losses, L_total / unit.
-_Best = tuple[Tensor, Losses, float]
-
-#: For each remembered step: how the picture moved, how its gradient turned, their dot product.
-_Memory = deque[tuple[Tensor, Tensor, Tensor]]
-
-
-def minimize(
-    objective: Objective,
-    image: Tensor,
-    iterations: int,
-    optimizer: str,
-    state: State | None = None,
-    learning_rate: float = Options.learning_rate,
-) -> Iterator[Evaluation]:
-    """Minimise the objective over the pixels of `image`.
+class Optimizer(ABC):
+    """Minimises an objective over the pixels of one picture.
 
     Args:
-        objective: callable on 1 x 3 x H x W.
-        image: the start; left as it is.
-        iterations: evaluations of the network at most. A trial step that is turned down
-            counts too, because it costs as much.
-        optimizer: `"lbfgs"` or `"adam"`.
-        state: where to go on, instead of at `image`; its evaluations count.
-        learning_rate: Adam's.
+        objective: what to minimise, with its `unit`.
+        start: the picture to start from, 1 x 3 x H x W; it is not written to.
+        options: how to paint.
+        state: the state to resume from instead of `start`.
 
-    Yields:
-        One `Evaluation` per evaluation of the network. L-BFGS ends early where no step
-        lowers the loss any more, or hardly.
-
-    Raises:
-        OptimizationError: the loss is not a finite number: of the start, of any picture that Adam
-            comes to, or of all that L-BFGS tries along one direction.
+    Attributes:
+        done: number of evaluations made so far. A trial step that is rejected counts, because it
+            takes as long as any other.
+        best: the picture with the lowest loss so far; None before the first evaluation.
     """
 
-    def evaluate(at: Tensor, step: float) -> _Point:
-        terms, gradient = objective(at)
-        losses = objective.losses(terms)
-        loss = losses.total / objective.unit
+    #: Evaluations in a row without a finite loss after which the optimiser gives up.
+    MOST_FAILURES = 1
+    #: Whether to end where the lowest loss hardly falls any more.
+    ENDS_EARLY = False
+
+    def __init__(
+        self, objective: Function, start: Tensor, options: Options, state: State | None = None
+    ) -> None:
+        self.objective, self.options = objective, options
+        self.done = state.done if state else 0
+        self.best = Best(state.image, state.losses, state.loss) if state else None
+        self.lowest = deque(state.lowest if state else (), maxlen=PATIENCE + 1)
+        self.failures = 0
+        self.ended = False
+        self.prepare(state.image if state else start, state.method if state else None)
+
+    def step(self) -> Evaluation | None:
+        """Make one evaluation.
+
+        Returns:
+            The evaluation; None where there is nothing left to gain.
+
+        Raises:
+            OptimizationError: the loss is not a finite number: for the start, for any picture that
+                Adam reaches, or for all that L-BFGS tries along one direction.
+        """
+        if self.ended:
+            return None
+        evaluation = self.advance()
+        if evaluation is not None and self.ENDS_EARLY:
+            self.lowest.append(evaluation.best.loss)
+            fall = self.lowest[0] - self.lowest[-1]
+            if len(self.lowest) > PATIENCE and fall < LEAST_FALL * self.lowest[0]:
+                self.ended = True
+        return evaluation
+
+    def evaluate(self, image: Tensor, step_length: float) -> Evaluation:
+        """Evaluate the objective at a picture, and note whether it is the best one so far."""
+        losses, gradient = self.objective(image)
+        loss = losses.total / self.objective.unit
         finite = isfinite(loss) and bool(gradient.isfinite().all())
-        return _Point(at, step, losses, loss, gradient, finite)
-
-    method = _lbfgs if optimizer == "lbfgs" else partial(_adam, learning_rate)
-    best: _Best | None = (state.image, state.losses, state.loss) if state else None
-    lowest: deque[float] = deque(state.lowest if state else (), maxlen=PATIENCE + 1)
-    done = state.done if state else 0
-
-    def note(known: dict[str, Any]) -> None:
-        nonlocal state
-        if best is not None:
-            state = State(done, *best, tuple(lowest), known)
-
-    points = method(evaluate, image, state.method if state else None, note)
-    astray = 0
-    for point in islice(points, iterations - done):
-        done += 1
-        astray = 0 if point.finite else astray + 1
-        # No step is long, and the last of these was tiny: the reason will not pass.
-        if astray and (best is None or optimizer == "adam" or astray == TRIALS):
+        self.done += 1
+        self.failures = 0 if finite else self.failures + 1
+        if finite and (self.best is None or loss < self.best.loss):
+            self.best = Best(image, losses, loss)
+        # No step is long, and the last one tried is tiny: another one would fail as well.
+        if self.best is None or self.failures == self.MOST_FAILURES:
             raise OptimizationError(
-                "the loss is not a finite number; see whether --weights is a trained VGG-19 in the"
-                " convention said, or try --precision float32 or --device cpu"
+                "the loss is not a finite number; check that --weights names a trained VGG-19 in"
+                " the right convention, or try --precision float32 or --device cpu"
             )
-        if best is None or (point.loss < best[2] and point.finite):
-            best = point.image, point.losses, point.loss
-        yield Evaluation(*best[:2], point.losses, point.step, lambda: state)
-        if optimizer == "adam":  # swings past a minimum and comes back lower
-            continue
-        lowest.append(best[2])
-        if len(lowest) == lowest.maxlen and lowest[0] - best[2] < LEAST_FALL * lowest[0]:
-            return
+        return Evaluation(image, step_length, losses, loss, gradient, finite, self.best)
+
+    def snapshot(self, done: int, method: Mapping[str, Any]) -> State | None:
+        """The state after `done` evaluations, given what the method itself needs.
+
+        None before the first evaluation.
+        """
+        return State(done, *self.best, tuple(self.lowest), method) if self.best else None
+
+    @abstractmethod
+    def prepare(self, image: Tensor, method: Mapping[str, Any] | None) -> None:
+        """Set up the method: at a start picture, or from the `State.method` of an earlier run."""
+
+    @abstractmethod
+    def advance(self) -> Evaluation | None:
+        """One evaluation by the method; None where it has reached a minimum."""
+
+    @abstractmethod
+    def state(self) -> State | None:
+        """The latest state from which a run can resume; None if that is the start."""
+
+    @staticmethod
+    @abstractmethod
+    def stored_pictures(pixels: int) -> int:
+        """How many float32 pictures of so many pixels the method stores, for the memory model."""
 
 
-def _lbfgs(evaluate: _Evaluate, start: Tensor, known: _Known, note: _Note) -> Iterator[_Point]:
-    """L-BFGS (Nocedal & Wright, algorithms 7.4 and 7.5) with guards, one yield per evaluation.
+class LBFGS(Optimizer):
+    """L-BFGS (Nocedal & Wright, algorithms 7.4 and 7.5) with guards.
 
-    Against torch.optim.LBFGS: no step is so long that it kills the ReLUs, none is taken that
-    does not lower the loss, and a direction that leads nowhere costs the memory, not the run.
+    Compared with torch.optim.LBFGS: no step is so long that it kills the ReLUs, none is taken that
+    does not lower the loss, and a direction that leads nowhere costs the stored pairs, not the run.
     """
-    memory: _Memory = deque(maxlen=history(start.shape[2] * start.shape[3]))
-    if known is None:
-        here = evaluate(start, 0.0)
-        yield here
-        image, loss, gradient = here.image, here.loss, here.gradient
-        del here
-    else:
-        image, loss, gradient = known["image"], known["loss"], known["gradient"]
-        memory.extend(map(tuple, known["memory"]))
-        del known
-    while True:
-        pairs = [list(pair) for pair in memory]
-        note({"image": image, "loss": loss, "gradient": gradient, "memory": pairs})
-        direction = _two_loop(gradient, memory)
-        slope, reach = _numbers(_dot(gradient, direction), direction.abs().max())
-        if memory and not (slope < 0 and isfinite(reach)):  # not a descent, or not a number
-            memory.clear()
-            continue
-        if not slope < 0 or not isfinite(reach):
-            return  # the gradient is zero: a minimum, or a picture that nothing can move
-        step = min(1.0, LONGEST_STEP / reach) if memory else FIRST_STEP / reach
-        for _ in range(TRIALS if memory else LAST_TRIALS):
-            there = evaluate(image.add(direction, alpha=step), step)
-            yield there
-            if there.finite and there.loss <= loss + DECREASE * step * slope:
-                break
-            step *= SHRINK
+
+    MOST_FAILURES = TRIALS
+    ENDS_EARLY = True
+
+    def prepare(self, image: Tensor, method: Mapping[str, Any] | None) -> None:
+        """See `Optimizer.prepare`."""
+        #: For each accepted step: how the picture changed, how its gradient changed, and the dot
+        #: product of the two (s, y and s^T y of the literature).
+        self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(
+            maxlen=history(image.shape[2] * image.shape[3])
+        )
+        self.image = image
+        self.gradient: Tensor | None = None
+        self.direction: Tensor | None = None
+        self.resume_from: State | None = None
+        if method is not None:
+            self.image, self.loss, self.gradient = (
+                method[k] for k in ("image", "loss", "gradient")
+            )
+            self.pairs.extend(map(tuple, method["memory"]))
+
+    def advance(self) -> Evaluation | None:
+        """Evaluate the start, or the next trial step along the search direction."""
+        if self.gradient is None:
+            start = self.evaluate(self.image, 0.0)
+            self.loss, self.gradient = start.loss, start.gradient
+            return start
+        if self.direction is None:
+            self.direction = self.choose_direction(self.gradient)
+            if self.direction is None:
+                return None
+        trial = self.evaluate(self.image.add(self.direction, alpha=self.length), self.length)
+        if trial.finite and trial.loss <= self.loss + DECREASE * self.length * self.slope:
+            self.accept(trial, self.gradient)
         else:
-            if not memory:
-                return  # not even the gradient leads down, as far as float32 can tell
-            memory.clear()
-            continue
-        del direction
-        moved, turned = there.image - image, there.gradient - gradient
-        image, loss, gradient = there.image, there.loss, there.gradient
-        curvature = _dot(moved, turned)
+            self.reject()
+        return trial
+
+    def choose_direction(self, gradient: Tensor) -> Tensor | None:
+        """A direction of descent; None at a minimum. Sets `slope`, `length` and `trials_left`."""
+        while True:
+            pairs = [list(pair) for pair in self.pairs]
+            point = {"image": self.image, "loss": self.loss, "gradient": gradient, "memory": pairs}
+            self.resume_from = self.snapshot(self.done, point)
+            direction = _two_loop(gradient, self.pairs)
+            self.slope, largest = _numbers(_dot(gradient, direction), direction.abs().max())
+            if self.slope < 0 and isfinite(largest):
+                break
+            if not self.pairs:
+                return None  # the gradient is zero: a minimum, or a picture that nothing can move
+            self.pairs.clear()
+        self.length = min(1.0, LONGEST_STEP / largest) if self.pairs else FIRST_STEP / largest
+        self.trials_left = TRIALS if self.pairs else GRADIENT_TRIALS
+        return direction
+
+    def accept(self, trial: Evaluation, gradient: Tensor) -> None:
+        """Move to a trial picture, and store the pair."""
+        self.direction = None
+        change, gradient_change = trial.image - self.image, trial.gradient - gradient
+        self.image, self.loss, self.gradient = trial.image, trial.loss, trial.gradient
+        product = _dot(change, gradient_change)
         # A pair without positive curvature would make later directions ascend.
-        bent, turn = _numbers(curvature, _dot(turned, turned))
-        if bent > LEAST_CURVATURE * turn:
-            memory.append((moved, turned, curvature))
+        curvature, square = _numbers(product, _dot(gradient_change, gradient_change))
+        if curvature > LEAST_CURVATURE * square:
+            self.pairs.append((change, gradient_change, product))
+
+    def reject(self) -> None:
+        """Shorten the step; after the last trial drop the pairs, or end if there are none."""
+        self.length *= SHRINK
+        self.trials_left -= 1
+        if not self.trials_left:
+            self.direction = None
+            # Not even the gradient leads down, as far as float32 can tell.
+            if not self.pairs:
+                self.ended = True
+            self.pairs.clear()
+
+    def state(self) -> State | None:
+        """As of the last choice of a direction; trial steps since then are made again."""
+        return self.resume_from
+
+    @staticmethod
+    def stored_pictures(pixels: int) -> int:
+        """Two for each pair."""
+        return 2 * history(pixels)
 
 
-def _two_loop(gradient: Tensor, memory: _Memory) -> Tensor:
-    """The direction -H g, H being the inverse Hessian that the remembered pairs suggest."""
+def _two_loop(gradient: Tensor, pairs: deque[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    """The direction -H g, H being the inverse Hessian that the stored pairs suggest."""
     direction = -gradient
     shares: list[Tensor] = []
-    for moved, turned, curvature in reversed(memory):
-        shares.append(_dot(moved, direction) / curvature)
-        direction.addcmul_(turned, shares[-1], value=-1)
-    if memory:
-        _, turned, curvature = memory[-1]
-        direction *= curvature / _dot(turned, turned)
-    for moved, turned, curvature in memory:
-        share = shares.pop() - _dot(turned, direction) / curvature
-        direction.addcmul_(moved, share)
+    for change, gradient_change, product in reversed(pairs):
+        shares.append(_dot(change, direction) / product)
+        direction.addcmul_(gradient_change, shares[-1], value=-1)
+    if pairs:
+        _, gradient_change, product = pairs[-1]
+        direction *= product / _dot(gradient_change, gradient_change)
+    for change, gradient_change, product in pairs:
+        share = shares.pop() - _dot(gradient_change, direction) / product
+        direction.addcmul_(change, share)
     return direction
 
 
-def _adam(
-    rate: float, evaluate: _Evaluate, start: Tensor, known: _Known, note: _Note
-) -> Iterator[_Point]:
-    """Adam (arXiv:1412.6980) at a fixed rate: no line search, so the loss may rise in between."""
-    image = (known["image"] if known else start).clone().requires_grad_()
-    adam = torch.optim.Adam([image], lr=rate)
-    if known:
-        adam.state[image] = {name: value.clone() for name, value in known["adam"].items()}
-    while True:
-        # In place is how it works, so that what is noted is a copy.
-        moments = {name: value.clone() for name, value in adam.state[image].items()}
-        note({"image": image.detach().clone(), "adam": moments})
-        point = evaluate(image.clone(), rate if moments else 0.0)
-        yield point
-        image.grad = point.gradient
-        adam.step()
-
-
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """A scalar that stays on its device: to fetch each of them would keep a GPU waiting."""
+    """A scalar that stays on its device: fetching each of them would make a GPU wait."""
     return torch.dot(a.flatten(), b.flatten())
 
 
 def _numbers(*scalars: Tensor) -> list[float]:
-    """Fetched together: on a GPU each transfer waits for all the work before it."""
+    """Scalars fetched together: on a GPU each transfer waits for all the work before it."""
     numbers: list[float] = torch.stack(scalars).tolist()
     return numbers
+
+
+class Adam(Optimizer):
+    """Adam (arXiv:1412.6980) at a fixed learning rate.
+
+    It has no line search, so that the loss may rise in between and fall lower afterwards.
+    """
+
+    def prepare(self, image: Tensor, method: Mapping[str, Any] | None) -> None:
+        """See `Optimizer.prepare`."""
+        self.image = (method["image"] if method else image).clone().requires_grad_()
+        self.adam = torch.optim.Adam([self.image], lr=self.options.learning_rate)
+        if method:
+            moments = {name: value.clone() for name, value in method["adam"].items()}
+            self.adam.state[self.image] = moments
+
+    def advance(self) -> Evaluation:
+        """Move the picture by the gradient of the last evaluation, if any, and evaluate it."""
+        if self.image.grad is not None:
+            self.adam.step()
+        rate = self.options.learning_rate if self.adam.state[self.image] else 0.0
+        evaluation = self.evaluate(self.image.detach().clone(), rate)
+        self.image.grad = evaluation.gradient
+        return evaluation
+
+    def state(self) -> State | None:
+        """As of before the last evaluation, which is made again.
+
+        Adam works in place, so that its tensors are copied.
+        """
+        moments = {name: value.clone() for name, value in self.adam.state[self.image].items()}
+        method = {"image": self.image.detach().clone(), "adam": moments}
+        return self.snapshot(self.done - 1, method)
+
+    @staticmethod
+    def stored_pictures(pixels: int) -> int:
+        """Two moments and the picture, and a copy of each for a checkpoint."""
+        return 6
+
+
+#: By the values of `--optimizer`.
+OPTIMIZERS: dict[str, type[Optimizer]] = {"lbfgs": LBFGS, "adam": Adam}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ..images import encode as output
+from ..images import encode
 from ..settings.options import Options
 from ..settings.recipe import Recipe
-from .losses import Losses
+from .step import Losses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,16 +21,17 @@ class Result:
     """A painted picture.
 
     Attributes:
-        pixels: float32, sRGB in [0, 1]: H x W x 3, or H x W x 4 where the photo is transparent.
-        losses: after each evaluation of the network, those of the best picture so far at its
-            scale; a finer scale starts again higher.
-        options: what it was painted with.
+        pixels: float32, sRGB in [0, 1]: H x W x 3, or H x W x 4 where the content image is
+            transparent.
+        losses: one for each evaluation of the network: the losses of the best picture so far at its
+            scale. Each finer scale starts with higher losses again.
+        options: what the picture was painted with.
         seconds: wall time of the run.
-        complete: False where `on_step` ended the run before its last iteration, or a fault did.
-        fault: why the run could not go on, where the loss ceased to be a finite number: the picture
-            is the last one before. "" if all went well.
-        recipe: what its files carry; None for none.
-        exif: the photo's, which its files carry if the options say so.
+        complete: False where a callback or a fault ended the run before its last iteration.
+        recipe: what the picture's files carry; None for none.
+        exif: EXIF of the content image, which the files carry if the options say so.
+        fault: why the run could not go on, where the loss was no longer a finite number: the
+            picture is then the best one before. "" if nothing went wrong.
     """
 
     pixels: "NDArray[Any]"
@@ -44,30 +45,30 @@ class Result:
 
     @cached_property
     def image(self) -> Image.Image:
-        """PIL image of mode RGB, or RGBA where the photo is transparent."""
-        return output.to_image(self.pixels)
+        """The picture as a PIL image of mode RGB, or RGBA where it is transparent."""
+        return encode.to_image(self.pixels)
 
     def encode(self, format: str) -> bytes:
-        """As the bytes of a file.
+        """The picture as the bytes of a file.
 
         Args:
             format: a key of `options.FORMATS`, such as "png".
 
         Raises:
             OptionError: the format cannot hold the options' depth.
-            OutputError: it cannot hold the size.
+            OutputError: the format cannot hold the size.
         """
         height, width = self.pixels.shape[:2]
-        output.check_format(format, (width, height), self.options.depth)
-        return output.encode(self.pixels, format, self.options, self.recipe, self.exif)
+        encode.check_format(format, (width, height), self.options.depth)
+        return encode.encode(self.pixels, format, self.options, self.recipe, self.exif)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture, whole or not at all, in the format of the path's suffix.
+        """Write the picture, whole or not at all, in the format that the path's suffix names.
 
         Raises:
             OptionError: the format cannot hold the options' depth.
-            OutputError: unknown suffix, or the file cannot be written.
+            OutputError: the suffix is unknown, or the file cannot be written.
         """
         height, width = self.pixels.shape[:2]
-        output.check_output(path, (width, height), self.options.depth)
-        output.save(self.pixels, path, self.options, self.recipe, self.exif)
+        encode.check_output(path, (width, height), self.options.depth)
+        encode.save(self.pixels, path, self.options, self.recipe, self.exif)

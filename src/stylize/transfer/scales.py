@@ -1,4 +1,4 @@
-"""How large the result is, and the way there: sizes from coarse to fine. No torch."""
+"""The size of the result, and the scales on the way to it, from coarse to fine. No torch."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from ..settings.options import AUTO_SIZE, COARSEST, DECLINE, EFFORTS, MOST_SCALE
 
 @dataclass(frozen=True)
 class Scale:
-    """One size on the way.
+    """One size at which the picture is painted.
 
     Attributes:
         width, height: in pixels.
@@ -25,37 +25,48 @@ class Scale:
         return self.width, self.height
 
     @property
+    def pixels(self) -> int:
+        """The number of pixels."""
+        return self.width * self.height
+
+    @property
     def work(self) -> int:
-        """What this scale costs, in pixels evaluated: an evaluation's time is proportional."""
-        return self.width * self.height * self.iterations
+        """Pixels evaluated at this scale; the time that it takes is proportional."""
+        return self.pixels * self.iterations
 
 
 def result_size(content: tuple[int, int], size: int | str) -> tuple[int, int]:
     """Width and height of the result.
 
     Args:
-        content: width and height of the photo, whose proportions are kept.
-        size: of the longer side; `"original"` for the photo's own, and `"fit"` too, as far as is
-            known here; `"auto"` for `AUTO_SIZE` or the photo's own, whichever is smaller.
+        content: width and height of the content image, whose proportions are preserved.
+        size: of the longer side; `"original"` for the content image's own size, and also `"fit"`,
+            as long as the size that fits is not known; `"auto"` for `AUTO_SIZE`, or the content
+            image's own size where that is smaller.
     """
     longer = max(content)
     if size in ("original", "fit"):
         return content
     target = min(AUTO_SIZE, longer) if size == "auto" else int(size)
-    return resized(content, target / longer)
+    return scaled_size(content, target / longer)
 
 
-def resized(size: tuple[int, int], factor: float) -> tuple[int, int]:
-    """Width and height times `factor`, in whole pixels, at least one."""
+def scaled_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Width and height times `factor`, in whole pixels, at least 1."""
     width, height = size
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def check_smallest(size: tuple[int, int], smallest: int, name: str) -> None:
-    """See that a picture is large enough for the layers in use.
+def check_shorter_side(size: tuple[int, int], smallest: int, name: str) -> None:
+    """Check that a picture is large enough for the layers in use.
+
+    Args:
+        size: (width, height) in pixels.
+        smallest: pixels that the shorter side needs, as `names.smallest_side` says.
+        name: of the picture, for the message.
 
     Raises:
-        PictureError: its shorter side has less than `smallest` pixels.
+        PictureError: the shorter side has fewer pixels.
     """
     if min(size) < smallest:
         raise PictureError(
@@ -65,43 +76,43 @@ def check_smallest(size: tuple[int, int], smallest: int, name: str) -> None:
 
 
 def style_size(
-    painting: tuple[int, int], result: tuple[int, int], style_scale: float, smallest: int
+    style: tuple[int, int], result: tuple[int, int], style_scale: float, smallest: int
 ) -> tuple[int, int]:
-    """Width and height at which the network is shown the painting.
+    """Width and height at which the network is shown a style image.
 
-    The paper does not say; here strokes keep their proportion to the result, and a painting
-    smaller than it is enlarged.
+    The paper does not say. Here strokes keep their proportion to the result, and a style image that
+    is smaller than the result is enlarged.
 
     Args:
-        painting: its own width and height; the proportions are kept.
+        style: width and height of the style image; the proportions are preserved.
         result: width and height of the picture at this scale.
-        style_scale: 1 gives the painting the area of the result, 2 twice the sides.
-        smallest: no side gets shorter than this, however long and thin the painting is.
+        style_scale: 1 gives the style image the area of the result, 2 twice the sides.
+        smallest: no side gets shorter than this, however long and thin the style image is.
     """
-    area = (result[0] * result[1]) / (painting[0] * painting[1])
-    return resized(painting, max(style_scale * area**0.5, smallest / min(painting)))
+    area = (result[0] * result[1]) / (style[0] * style[1])
+    return scaled_size(style, max(style_scale * area**0.5, smallest / min(style)))
 
 
-def plan(
+def plan_scales(
     size: tuple[int, int], iterations: int | str, effort: str, scales: int | str, smallest: int
 ) -> list[Scale]:
-    """Sizes from coarse to fine, each twice the one before, ending at `size`.
+    """Scales from coarse to fine, each twice the size of the one before, ending at `size`.
 
     A departure from the paper, which paints at one size.
 
     Args:
         size: width and height of the result, in pixels.
         iterations: in all, or `"auto"`: as many as `effort` says. Each scale gets `DECLINE` times
-            those of the one before, because what is settled there needs not be found again.
+            the iterations of the one before, because what was found there need not be found again.
         effort: a key of `EFFORTS`.
-        scales: how many, or `"auto"`: down to a longer side near `COARSEST`. Fewer are taken
-            where there are not as many iterations.
-        smallest: fewer are taken too where a side would have less than this many pixels.
+        scales: how many, or `"auto"`: down to a longer side near `COARSEST`. There are never more
+            scales than iterations.
+        smallest: there are fewer scales also where a side would have fewer pixels than this.
     """
     most = MOST_SCALES if iterations == "auto" else int(iterations)
     sizes = [size]
     while len(sizes) < min(most, MOST_SCALES if scales == "auto" else int(scales)):
-        coarser = resized(size, 0.5 ** len(sizes))
+        coarser = scaled_size(size, 0.5 ** len(sizes))
         if coarser == sizes[0]:
             break
         if min(coarser) < smallest or (scales == "auto" and max(coarser) < 0.75 * COARSEST):

@@ -1,40 +1,88 @@
-"""What is seen of a run, after each evaluation of the network."""
+"""What a callback sees after each evaluation of the network. No torch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from torch import Tensor
-
-from .checkpoint import Checkpoint
-from .finish import finished
-from .job import Job
-from .losses import Losses
 from .scales import Scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Losses:
+    """The value of the objective at one picture.
+
+    Attributes:
+        terms: the value of each term before its weight, by the names in `objective.TERMS`.
+        total: L_total, the weighted sum of all terms.
+    """
+
+    terms: Mapping[str, float]
+    total: float
+
+    @property
+    def content(self) -> float:
+        """L_content (eq. 1), before alpha."""
+        return self.terms["content"]
+
+    @property
+    def style(self) -> float:
+        """L_style (eq. 5), before beta."""
+        return self.terms["style"]
+
+    @property
+    def tv(self) -> float:
+        """The total variation, before its weight."""
+        return self.terms["tv"]
+
+    @property
+    def gamut(self) -> float:
+        """The penalty for values outside [0, 1]; 0 in the paper's objective."""
+        return self.terms["gamut"]
+
+    def as_dict(self) -> dict[str, float]:
+        """All terms by name, and "total"."""
+        return {**self.terms, "total": self.total}
+
+
+class Saveable(Protocol):
+    """What a callback can do with the state of a run, which is a `Checkpoint`."""
+
+    def save(self, path: str) -> None:
+        """Write it to a file, from which a run can resume.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+
+
+def _no_picture() -> NoReturn:
+    raise RuntimeError("this step came from another process, without its picture and state")
+
+
+@dataclass(frozen=True, eq=False)
 class Step:
     """The state of a run after one evaluation of the network.
 
     Attributes:
-        iteration: 1 to `iterations`, over all scales; where a scale ends early, the
-            numbers of the rest of its share are skipped.
+        iteration: 1 to `iterations`, counted over all scales. Where a scale ends early, the numbers
+            of its remaining iterations are skipped.
         iterations: planned in all.
-        scale: the size being painted.
-        scales: all of them, coarse to fine.
+        scale: the scale that is being painted.
+        scales: all scales, coarse to fine.
         losses: of the best picture so far at this scale.
-        tried: of the picture evaluated, which is that one or was turned down.
-        step: how far it was along the direction that L-BFGS had chosen, 1 being all of it; for
-            Adam, its rate. 0 at the start of a scale.
-        image: that picture, 1 x 3 x H x W in [0, 1] or a little beyond, on the run's device; to be
-            read, not written to.
-        job: what is painted.
-        checkpoint: gives where the run is, for `Stylizer.paint` to go on from; to be asked
-            while the step is watched, not later.
+        tried: losses of the picture that was evaluated: the best one, or one that was rejected.
+        step_length: how far that picture lies along the search direction, 1 being the full
+            quasi-Newton step; for Adam the learning rate. 0 at the start of a scale.
+        image: the best picture so far, 1 x 3 x H x W in [0, 1] or slightly outside, on the run's
+            device. Do not write to it.
+        picture: gives that picture as it would look if the run ended here: float32 in [0, 1],
+            H x W x 3, or H x W x 4 where the content image is transparent, in the result's size.
+        checkpoint: gives the state of the run, from which `Stylizer.paint` can resume. Call it
+            before the callback returns.
     """
 
     iteration: int
@@ -43,27 +91,24 @@ class Step:
     scales: tuple[Scale, ...]
     losses: Losses
     tried: Losses
-    step: float
-    image: Tensor
-    job: Job
-    checkpoint: Callable[[], Checkpoint] | None = None
-
-    def picture(self) -> "NDArray[Any]":
-        """That picture as it would be if the run ended here, in the size of the result.
-
-        Returns:
-            float32 in [0, 1], H x W x 3, or H x W x 4 where the photo is transparent.
-        """
-        return finished(self.image, self.job)
+    step_length: float
+    image: "Tensor"
+    picture: "Callable[[], NDArray[Any]]"
+    checkpoint: Callable[[], Saveable]
 
     @property
     def work_left(self) -> int:
         """Pixels still to be evaluated if no scale ends early; proportional to the time left."""
         place = self.scales.index(self.scale)
         until = sum(scale.iterations for scale in self.scales[: place + 1])
-        here = (until - self.iteration) * self.scale.width * self.scale.height
+        here = (until - self.iteration) * self.scale.pixels
         return here + sum(scale.work for scale in self.scales[place + 1 :])
 
+    def without_picture(self) -> "Step":
+        """The numbers without picture and state: small enough to be sent to another process."""
+        none: Any = None  # a tensor would make the other process import torch
+        return replace(self, image=none, picture=_no_picture, checkpoint=_no_picture)
 
-#: Sees every step; a true return value ends the run after it.
-OnStep = Callable[[Step], object]
+
+#: Sees every step. A true return value ends the run after that step.
+Callback = Callable[[Step], object]

@@ -1,36 +1,39 @@
-"""Pictures in, `Result` out: the module that puts network, objective and optimisation together."""
+"""Pictures in, `Result` out: `Stylizer.steps` is the loop over scales and iterations."""
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import OptimizationError, OptionError
-from ..images import picture as images
-from ..images.picture import Picture, Source
+from ..images.picture import Picture, Source, crop
 from ..network import weights
-from ..network.normalized import normalized
+from ..network.normalized import NETWORKS
 from ..network.vgg import Vgg19
-from ..settings.options import LARGE, Options, flag
+from ..settings.options import Options, flag
 from ..settings.recipe import Recipe
-from . import device
-from . import memory as cost
+from . import device, memory
 from .checkpoint import Checkpoint
-from .finish import enlarged
+from .finish import enlarge, finish_picture
 from .job import Job
-from .losses import Losses
-from .optimize import State, minimize
+from .objective import Objective
+from .optimize import OPTIMIZERS, Optimizer
 from .result import Result
-from .step import OnStep, Step
-from .targets import Styles, matched, objective
+from .scales import Scale
+from .step import Callback, Losses, Step
+from .targets import GramCache, find_targets, recolored
+from .tensors import to_tensor
 
 log = logging.getLogger(__name__)
 
-#: Deviation of the white noise about mid grey. The paper's start is white noise of no stated
-#: amplitude; strong noise (uniform over [0, 1]) is still seen as grain in the result.
+#: Standard deviation of the white noise about mid grey that a run starts from. The paper's start is
+#: white noise of no stated amplitude; strong noise (uniform over [0, 1]) is still seen as grain in
+#: the result.
 NOISE = 0.1
 
 
@@ -38,37 +41,59 @@ def stylize(
     content: Source,
     *styles: Source,
     preset: str | None = None,
-    on_step: OnStep | None = None,
+    on_step: Callback | None = None,
     **options: Any,
 ) -> Result:
-    """Paint a photo in the style of a painting.
+    """Paint a content image in the style of another image.
 
     Args:
-        content: the photo: a path, an open binary file, a PIL image or an array.
-        *styles: the painting; several are mixed as the option `blend` says.
+        content: the content image: a path, an open binary file, a PIL image or an array.
+        *styles: the style image; several are mixed as the option `blend` says.
         preset: a named set of options.
         on_step: called with a `Step` after each evaluation; a true return value ends the run.
-        **options: fields of `Options`, as in `size=512`; they overrule the preset.
+        **options: fields of `Options`, as in `size=512`; they win over the preset.
 
     Raises:
-        StylizeError: one of its children, which names the file or option at fault.
+        StylizeError: one of its subclasses, whose message names the file or option at fault.
     """
     job = Job.prepare(Options.from_preset(preset, **options), content, styles)
     stylizer = Stylizer(job.options)
-    return stylizer.paint(stylizer.fitted(job), on_step)
+    return stylizer.paint(stylizer.fit_to_memory(job), [on_step] if on_step else [])
+
+
+@dataclass
+class Run:
+    """A run in progress: what is known of it besides its pictures.
+
+    Attributes:
+        job: pictures and options.
+        started: when it started, by `time.perf_counter`; earlier where it was resumed.
+        losses: of the best picture after each evaluation.
+        losses_before: how many of these belong to coarser scales than the present one.
+    """
+
+    job: Job
+    started: float
+    losses: list[Losses]
+    losses_before: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """The wall time until now."""
+        return time.perf_counter() - self.started
 
 
 class Stylizer:
-    """The network, kept for many pictures, and what it saw of the paintings.
+    """The network, ready for many pictures, with a cache of the styles that it has seen.
 
     Args:
-        options: how to paint. Instead, or to overrule some of them:
+        options: how to paint; not together with `preset`.
         preset: a named set of options.
-        **given: fields of `Options`.
+        **given: fields of `Options`, which win over those of `options` or `preset`.
 
     Raises:
         OptionError: a value is out of range.
-        WeightsError: the weights cannot be had.
+        WeightsError: the weights cannot be loaded.
         DeviceError: there is no such device.
     """
 
@@ -81,116 +106,43 @@ class Stylizer:
         if options is None:
             self.options = Options.from_preset(preset, **given)
         elif preset is None:
-            self.options = options.but(**given)
+            self.options = options.replace(**given)
         else:
             raise OptionError("give either options or a preset, not both")
-        self.device = device.pick(self.options.device)
-        with device.memory_told("not enough memory for the network; try --device cpu"):
-            numbers = weights.load(self.options.weights)
-            if self.options.network == "normalized":
-                numbers = normalized(numbers, self.options.pooling)
-            dtype = device.dtype(self.options.precision, self.device)
+        self.device = device.pick_device(self.options.device)
+        with device.memory_errors("not enough memory for the network; try --device cpu"):
+            loaded = weights.load(self.options.weights)
+            numbers = NETWORKS[self.options.network](loaded, self.options.pooling)
+            dtype = device.network_dtype(self.options.precision, self.device)
             self.vgg = Vgg19(numbers, self.options.pooling, self.device, dtype)
-        self.styles = Styles(self.vgg)
+        self.cache = GramCache()
         self.digest = numbers.digest
         log.info("VGG-19 (%s weights) on %s in %s", self.options.weights, self.device, dtype)
 
     def __call__(
-        self, content: Source, *styles: Source, on_step: OnStep | None = None, **changes: Any
+        self, content: Source, *styles: Source, on_step: Callback | None = None, **changes: Any
     ) -> Result:
         """Paint one picture.
 
         Args:
-            content: the photo, as in `stylize`.
-            *styles: the painting, or several.
-            on_step: sees every `Step`; a true return value ends the run.
+            content: the content image, as in `stylize`.
+            *styles: the style image, or several.
+            on_step: called with every `Step`; a true return value ends the run.
             **changes: fields of `Options` that differ for this picture; not those in `FIXED`.
 
         Raises:
-            StylizeError: one of its children.
+            StylizeError: one of its subclasses.
         """
-        job = Job.prepare(self.options.but(**changes), content, styles)
-        return self.paint(self.fitted(job), on_step)
-
-    def paint(
-        self, job: Job, on_step: OnStep | None = None, since: Checkpoint | None = None
-    ) -> Result:
-        """Paint what has been prepared.
-
-        Args:
-            job: pictures and options; as `fitted` gives it, or memory may not suffice.
-            on_step: sees every `Step`; a true return value ends the run.
-            since: where to go on; the result is the same to the last bit as of one unbroken run.
-
-        Raises:
-            StylizeError: one of its children.
-        """
-        for name in self.FIXED:
-            if getattr(job.options, name) != getattr(self.options, name):
-                raise OptionError(f"{flag(name)}: is fixed for a Stylizer; make another one")
-        started = time.perf_counter()
-        before = since.seconds if since else 0.0
-        history: list[Losses] = list(since.losses) if since else []
-        steps = self._steps(job, history, started - before, since)
-        del since  # which would be kept in memory throughout
-        step: Step | None = None
-        complete, fault = True, ""
-        # Total variation and Adam need what inference mode forbids.
-        threads = device.threads(job.options.threads)
-        with torch.inference_mode(False), torch.no_grad(), threads:
-            try:
-                for step in steps:
-                    history.append(step.losses)
-                    if on_step is not None and on_step(step):
-                        complete = step.iteration == step.iterations
-                        break
-            except OptimizationError as error:
-                if step is None:
-                    raise
-                place = f"{step.iteration + 1} of {step.iterations}"
-                complete, fault = False, f"ended before iteration {place}: {error}"
-                log.info("%s", fault)
-            assert step is not None  # every scale has an iteration, and each a step or an error
-            with device.memory_told(_too_large(job)):
-                pixels = step.picture()
-        return Result(
-            pixels,
-            losses=tuple(history),
-            options=job.options,
-            seconds=before + time.perf_counter() - started,
-            complete=complete,
-            recipe=self.recipe(job, complete),
-            exif=job.content.exif,
-            fault=fault,
-        )
-
-    def fitted(self, job: Job, share: float | None = None) -> Job:
-        """The job, at a size that there is memory for.
-
-        Args:
-            job: pictures and options; only with a size of "fit" is another size taken.
-            share: bytes of the machine's memory that are this run's; None for all that is free.
-
-        Raises:
-            DeviceError: it is too large for the memory, as far as can be foreseen.
-        """
-        room = device.free(self.device)
-        if share is not None and self.device.type != "cuda":
-            room = min(room, share)
-        need = cost.Memory(
-            self.precision, job.content_layers, job.style_layers, job.options.optimizer
-        )
-        smaller = job.options.size == "fit"
-        side = cost.fitted(job.size, smaller, need, room)
-        return job.fit(side if side < max(job.size) else "original") if smaller else job
+        job = Job.prepare(self.options.replace(**changes), content, styles)
+        return self.paint(self.fit_to_memory(job), [on_step] if on_step else [])
 
     @property
     def precision(self) -> str:
-        """Of the network: "float32" or "bfloat16"."""
-        return device.name(self.vgg.dtype)
+        """The precision of the network: "float32" or "bfloat16"."""
+        return device.precision_name(self.vgg.dtype)
 
     def recipe(self, job: Job, complete: bool = True) -> Recipe:
-        """What a picture painted here depends on.
+        """The recipe of a picture that is painted here.
 
         Args:
             job: pictures and options.
@@ -206,87 +158,173 @@ class Stylizer:
             fitted=job.fitted,
         )
 
-    def _steps(
-        self, job: Job, history: Sequence[Losses], started: float, since: Checkpoint | None
-    ) -> Iterator[Step]:
-        """Every evaluation of a run, coarse to fine, from its beginning or a checkpoint."""
-        evaluations = self._evaluations(job, history, started, since)
-        del since
-        with device.memory_told(_too_large(job)):  # errors of who watches are not among its own
-            yield from evaluations
+    def fit_to_memory(self, job: Job) -> Job:
+        """The job at a size for which there is memory.
 
-    def _evaluations(
-        self, job: Job, history: Sequence[Losses], started: float, since: Checkpoint | None
-    ) -> Iterator[Step]:
-        scales = job.scales
-        total = sum(scale.iterations for scale in scales)
-        coarser = since.coarser if since else None
-        for number in range(since.scale if since else 0, len(scales)):
-            scale = scales[number]
-            size = scale.size
-            planned = sum(scale.iterations for scale in scales[:number])
-            state = since.state if since else None
-            since = None
-            earlier = len(history) - (state.done if state else 0)
-            iteration = planned + (state.done if state else 0)
-            image = state.image if state else self.start(job, size, coarser)
-            aim = objective(self.styles, job, size)
-            method, rate = job.options.optimizer, job.options.learning_rate
-            evaluations = minimize(aim, image, scale.iterations, method, state, rate)
-            del state  # which the first steps leave behind
-            for evaluation in evaluations:
-                iteration += 1
-                image = evaluation.image
+        Args:
+            job: pictures and options. Only with a size of "fit" is a smaller size taken.
 
-                def checkpoint(
-                    number: int = number,
-                    coarser: Tensor | None = coarser,
-                    state: Callable[[], State | None] = evaluation.state,
-                    earlier: int = earlier,
-                ) -> Checkpoint:
-                    latest = state()
-                    known = tuple(history[: earlier + (latest.done if latest else 0)])
-                    seconds = time.perf_counter() - started
-                    return Checkpoint(self.recipe(job), number, coarser, latest, known, seconds)
+        Raises:
+            DeviceError: there is too little memory, as far as can be estimated.
+        """
+        stored = OPTIMIZERS[job.options.optimizer].stored_pictures
+        need = memory.Need(self.precision, job.content_layers, job.style_layers, stored)
+        may_shrink = job.options.size == "fit"
+        side = memory.fitting_side(job.size, may_shrink, need, device.free_memory(self.device))
+        if not may_shrink:
+            return job
+        return job.with_size(side if side < max(job.size) else "original")
 
+    def paint(
+        self,
+        job: Job,
+        callbacks: Sequence[Callback] = (),
+        checkpoint: Checkpoint | None = None,
+    ) -> Result:
+        """Paint a job to its end, or until a callback asks to stop.
+
+        Args:
+            job: pictures and options, as `fit_to_memory` returns it, or memory may not suffice.
+            callbacks: each is called with every `Step`. If one of them returns a true value, the
+                run ends after that step.
+            checkpoint: where to resume. The result is the same to the last bit as that of an
+                unbroken run.
+
+        Raises:
+            StylizeError: one of its subclasses.
+        """
+        for name in self.FIXED:
+            if getattr(job.options, name) != getattr(self.options, name):
+                raise OptionError(f"{flag(name)}: is fixed for a Stylizer; make another one")
+        started = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
+        run = Run(job, started, list(checkpoint.losses) if checkpoint else [])
+        step: Step | None = None
+        complete, fault = True, ""
+        # The total variation and Adam need what inference mode forbids.
+        with (
+            torch.inference_mode(False),
+            torch.no_grad(),
+            device.use_threads(job.options.threads),
+        ):
+            try:
+                for step in self.steps(run, checkpoint):
+                    if any([callback(step) for callback in callbacks]):  # every one is called
+                        complete = step.iteration == step.iterations
+                        break
+            except OptimizationError as error:
+                if step is None:
+                    raise
+                place = f"{step.iteration + 1} of {step.iterations}"
+                complete, fault = False, f"ended before iteration {place}: {error}"
+                log.info("%s", fault)
+            assert step is not None  # every scale has an iteration, which gives a step or an error
+            with device.memory_errors(_too_large(job)):
+                pixels = step.picture()
+        return Result(
+            pixels,
+            losses=tuple(run.losses),
+            options=job.options,
+            seconds=run.seconds,
+            complete=complete,
+            recipe=self.recipe(job, complete),
+            exif=job.content.exif,
+            fault=fault,
+        )
+
+    def steps(self, run: "Run", checkpoint: Checkpoint | None = None) -> Iterator[Step]:
+        """The loop: scales from coarse to fine, and at each scale the iterations of the optimiser.
+
+        Args:
+            run: gets the losses of each evaluation appended.
+            checkpoint: where to resume; its losses are in `run`.
+
+        Yields:
+            A `Step` after each evaluation of the network.
+        """
+        job = run.job
+        first = checkpoint.scale if checkpoint else 0
+        coarser = checkpoint.coarser if checkpoint else None
+        for number, scale in enumerate(job.scales[first:], first):
+            with device.memory_errors(_too_large(job)):
+                optimizer = self.make_optimizer(job, scale, coarser, checkpoint)
+            run.losses_before = len(run.losses) - optimizer.done
+            for iteration in range(optimizer.done + 1, scale.iterations + 1):
+                with device.memory_errors(_too_large(job)):
+                    evaluation = optimizer.step()
+                if evaluation is None:
+                    log.info("%d x %d: nothing left to gain", *scale.size)
+                    break
+                best = evaluation.best
+                run.losses.append(best.losses)
                 yield Step(
-                    iteration,
-                    total,
-                    scale,
-                    scales,
-                    evaluation.losses,
-                    evaluation.tried,
-                    evaluation.step,
-                    image,
-                    job,
-                    checkpoint,
+                    iteration=iteration + sum(s.iterations for s in job.scales[:number]),
+                    iterations=sum(s.iterations for s in job.scales),
+                    scale=scale,
+                    scales=job.scales,
+                    losses=best.losses,
+                    tried=evaluation.losses,
+                    step_length=evaluation.step_length,
+                    image=best.image,
+                    picture=partial(finish_picture, best.image, job),
+                    checkpoint=partial(self.make_checkpoint, run, number, coarser, optimizer),
                 )
-                if iteration == planned + 1 and scale.width * scale.height >= LARGE:
-                    # By now nobody holds the last scale's: a tenth of what this one needs.
-                    cost.give_back()
-            if iteration < planned + scale.iterations:
-                log.info("%d x %d: nothing left to gain after iteration %d", *size, iteration)
-            coarser = image
+                if iteration == 1 and scale.pixels >= memory.LARGE:
+                    # Nothing refers to the last scale's tensors any more: a tenth of the need.
+                    memory.return_freed_memory()
+            assert optimizer.best is not None  # every scale has an evaluation
+            coarser = optimizer.best.image
 
-    def start(self, job: Job, size: tuple[int, int], coarser: Tensor | None = None) -> Tensor:
-        """What the optimisation starts from at one size, 1 x 3 x H x W.
+    def make_optimizer(
+        self, job: Job, scale: Scale, coarser: Tensor | None, checkpoint: Checkpoint | None = None
+    ) -> Optimizer:
+        """The optimiser for one scale, at its start or at the checkpoint's state.
+
+        Args:
+            job: pictures and options.
+            scale: one of the job's.
+            coarser: the picture painted at the scale before, 1 x 3 x H x W; None at the first.
+            checkpoint: its state is handed over, if it still has one.
+        """
+        state = checkpoint.pop_state() if checkpoint else None
+        start = state.image if state else self.start_image(job, scale.size, coarser)
+        objective = Objective.build(find_targets(self.vgg, self.cache, job, scale.size))
+        return OPTIMIZERS[job.options.optimizer](objective, start, job.options, state)
+
+    def make_checkpoint(
+        self, run: "Run", number: int, coarser: Tensor | None, optimizer: Optimizer
+    ) -> Checkpoint:
+        """The state of a run.
+
+        Args:
+            run: until now.
+            number: of the scale, from 0.
+            coarser: the picture that this scale started from; None at the first.
+            optimizer: of this scale.
+        """
+        state = optimizer.state()
+        losses = run.losses[: run.losses_before + (state.done if state else 0)]
+        recipe = self.recipe(run.job)
+        return Checkpoint(recipe, number, coarser, state, tuple(losses), run.seconds)
+
+    def start_image(self, job: Job, size: tuple[int, int], coarser: Tensor | None = None) -> Tensor:
+        """The picture from which the optimisation starts at one scale, 1 x 3 x H x W.
+
+        At the first scale that is noise, or the start picture cropped to the result's proportions.
+        At a finer scale it is the coarser picture enlarged and, where there is a start picture, the
+        start picture's detail that was too fine for the coarser scale.
 
         Args:
             job: pictures and options.
             size: (width, height) at this scale.
-            coarser: what was painted at the scale before; None at the first.
-
-        Returns:
-            At first noise, or the start picture cropped to fill the size. Then the coarser
-            picture enlarged, and of a start picture the detail that was too fine for that size.
+            coarser: the picture painted at the scale before; None at the first.
         """
         if job.start is None:
-            return enlarged(coarser, size) if coarser is not None else self._noise(job, size)
-        picture = self._shown(job, job.start, size)
+            return enlarge(coarser, size) if coarser is not None else self._noise(job, size)
+        picture = self._start_picture(job, job.start, size)
         if coarser is None:
             return picture
-        before = self._shown(job, job.start, (coarser.shape[3], coarser.shape[2]))
-        return enlarged(coarser - before, size) + picture
+        before = self._start_picture(job, job.start, (coarser.shape[3], coarser.shape[2]))
+        return enlarge(coarser - before, size) + picture
 
     def _noise(self, job: Job, size: tuple[int, int]) -> Tensor:
         # Drawn on the CPU, so that a seed means the same noise on every device.
@@ -295,17 +333,18 @@ class Stylizer:
         noise = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
         return (0.5 + NOISE * noise).to(self.device)
 
-    def _shown(self, job: Job, picture: Picture, size: tuple[int, int]) -> Tensor:
-        """A start picture at a size (width, height): as the photo is shown if it is the photo."""
-        photo = job.content
-        middle = picture if picture is photo else images.cropped(picture, size)
-        start = images.to_tensor(middle, size).to(self.device)
-        if job.options.color == "match" and job.options.init == "style":
-            return matched(job, start, images.to_tensor(photo, size).to(self.device))
+    def _start_picture(self, job: Job, picture: Picture, size: tuple[int, int]) -> Tensor:
+        """A start picture at a size (width, height); the content image is not cropped."""
+        middle = picture if picture is job.content else crop(picture, size)
+        start = to_tensor(middle, size).to(self.device)
+        if job.options.init == "style":
+            return recolored(job, start, to_tensor(job.content, size).to(self.device))
         return start
 
 
 def _too_large(job: Job) -> str:
-    """What is said where memory ran out in the midst of a run."""
-    told = f"not enough memory for a result of {job.size[0]} x {job.size[1]} pixels"
-    return f"{told}; --size {int(0.7 * max(job.size))} takes half of it"
+    """The message for memory that runs out during a run."""
+    return (
+        f"not enough memory for a result of {job.size[0]} x {job.size[1]} pixels;"
+        f" --size {int(0.7 * max(job.size))} takes half of it"
+    )

@@ -1,190 +1,228 @@
-"""What a run aims at, at one size: the photo's features, and which painting's style where."""
+"""What the picture should come to resemble at one scale: content features and Gram matrices."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from ..images import picture as images
-from ..images.picture import Picture
+from ..images.picture import Picture, resize_map
+from ..network.names import poolings_before
 from ..network.vgg import Vgg19
-from . import color, guidance
-from . import scales as pyramid
+from . import guidance
+from .color import COLOR_MODES
 from .job import Job
-from .losses import Objective, Region, Targets, gram_and_weight
+from .losses import gram_and_weight
+from .scales import style_size
+from .tensors import alpha_tensor, to_tensor
 
-#: Side, in pixels, of the tiles in which a large painting is shown to the network, and what is
-#: shown around each: relu5_4 sees 126 pixels to each side. Both are multiples of 16, so that the
-#: poolings of all tiles fall on one grid.
+#: Side, in pixels, of the tiles in which a large style image is shown to the network, and the
+#: width of what is shown around each tile: relu5_4 sees 126 pixels to each side. Both are multiples
+#: of 16, so that the poolings of all tiles fall on one grid.
 TILE, AROUND = 1024, 128
 
+Grams = dict[str, Tensor]
 
-class Styles:
-    """The network, and the Gram matrices of the paintings that it was last shown.
 
-    Many photos are painted after one painting; for each scale it is looked at once.
+@dataclass(frozen=True)
+class Region:
+    """A part of the picture and the style that it should have; by default the whole picture.
+
+    Attributes:
+        grams: mean Gram matrix of the style by layer, each N x N, for the layers that see the
+            region.
+        guides: where the region is, by layer: 1 x 1 x H_l x W_l in [0, 1]; empty for everywhere.
+        share: the region's part of the picture's area, by which its loss is multiplied. At each
+            pixel the gradient of a mean Gram matrix grows as 1 / area; the factor cancels that, so
+            that the pixel is moved as strongly as if the region were the whole picture.
     """
 
-    #: 2.4 MB each with the default layers.
+    grams: Mapping[str, Tensor]
+    guides: Mapping[str, Tensor] = field(default_factory=dict)
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the terms of the objective are built from, for one job at one scale.
+
+    Attributes:
+        vgg: the network.
+        job: options, pictures, and the factor of each layer.
+        content: features of the content image at the content layers, each 1 x N x H x W.
+        regions: which style goes where; none where the style has no weight.
+    """
+
+    vgg: Vgg19
+    job: Job
+    content: Mapping[str, Tensor]
+    regions: Sequence[Region]
+
+
+class GramCache:
+    """The Gram matrices of the style images that were seen last.
+
+    Many content images are painted with one style; at each scale the style is then shown to the
+    network once.
+    """
+
+    #: Sets of Gram matrices that are stored; 2.4 MB each with the default layers.
     MOST = 32
 
-    def __init__(self, vgg: Vgg19) -> None:
-        self.vgg = vgg
-        self.kept: OrderedDict[Hashable, dict[str, Tensor]] = OrderedDict()
+    def __init__(self) -> None:
+        self.stored: OrderedDict[Hashable, Grams] = OrderedDict()
 
-    def of(self, key: Hashable, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """What is kept under a key; made where it is not."""
-        if key not in self.kept:
-            self.kept[key] = make()
-        self.kept.move_to_end(key)
-        if len(self.kept) > self.MOST:
-            self.kept.popitem(last=False)
-        return self.kept[key]
+    def get(self, key: Hashable, compute: Callable[[], Grams]) -> Grams:
+        """What is stored under a key; computed and stored where it is not there."""
+        if key not in self.stored:
+            self.stored[key] = compute()
+        self.stored.move_to_end(key)
+        if len(self.stored) > self.MOST:
+            self.stored.popitem(last=False)
+        return self.stored[key]
 
 
 @torch.no_grad()
-def objective(styles: Styles, job: Job, size: tuple[int, int]) -> Objective:
-    """What to minimise at one size.
+def find_targets(vgg: Vgg19, cache: GramCache, job: Job, size: tuple[int, int]) -> Targets:
+    """Show the content image and the style images to the network.
 
     Args:
-        styles: with the network.
+        vgg: the network.
+        cache: the Gram matrices of styles that were seen before.
         job: pictures and options.
         size: (width, height) of the picture at this scale.
     """
-    vgg, options = styles.vgg, job.options
-    photo = images.to_tensor(job.content, size).to(vgg.device)
-    targets = Targets(vgg(photo, job.content_layers), _regions(styles, job, photo))
-    return Objective(
-        vgg,
-        targets,
-        content_layers=job.content_layers,
-        style_layers=job.style_layers,
-        alpha=options.content_weight,
-        beta=options.style_weight,
-        tv_weight=options.tv_weight,
-        balanced=options.objective == "balanced",
-    )
+    content = to_tensor(job.content, size).to(vgg.device)
+    features = vgg(content, job.content_layers)
+    return Targets(vgg, job, features, _regions(vgg, cache, job, content))
 
 
-def _regions(styles: Styles, job: Job, photo: Tensor) -> list[Region]:
-    """One for each mask; without masks a single one, with the blend of all paintings."""
+def _regions(vgg: Vgg19, cache: GramCache, job: Job, content: Tensor) -> list[Region]:
+    """One region for each mask; without masks a single one, with the blend of all styles."""
     if not job.style_layers:
         return []
-    size = (photo.shape[3], photo.shape[2])
     if not job.masks:
-        blend: dict[str, Tensor] = {}
-        for painting, part in zip(job.paintings, job.shares, strict=True):
-            for layer, gram in _style(styles, job, painting, photo, None).items():
-                blend[layer] = blend.get(layer, 0) + part * gram
+        blend: Grams = {}
+        for style, share in zip(job.styles, job.shares, strict=True):
+            for layer, gram in _style_grams(vgg, cache, job, style, content, None).items():
+                blend[layer] = blend.get(layer, 0) + share * gram
         return [Region(blend)]
+    size = (content.shape[3], content.shape[2])
     regions = []
-    for painting, mask in zip(job.paintings, masks(job, size).to(photo), strict=True):
+    for style, mask in zip(job.styles, masks_at(job, size).to(content), strict=True):
         mask = mask[None]
         guides = guidance.guides(mask, job.style_layers)
-        if guides:  # else it is too small to be seen at this size
-            grams = _style(styles, job, painting, photo, mask)
+        if guides:  # otherwise the region is too small to be seen at this size
+            grams = _style_grams(vgg, cache, job, style, content, mask)
             seen = {layer: grams[layer] for layer in guides}
             regions.append(Region(seen, guides, guidance.share(mask)))
     return regions
 
 
-def masks(job: Job, size: tuple[int, int]) -> Tensor:
-    """The job's masks at a size (width, height): K x 1 x H x W, together at most 1 anywhere."""
-    maps = [torch.from_numpy(images.resized_map(mask, size)) for mask in job.masks]
-    return guidance.regions(torch.stack(maps)[:, None])
+def masks_at(job: Job, size: tuple[int, int]) -> Tensor:
+    """The job's masks at a size (width, height): K x 1 x H x W, with a sum of at most 1."""
+    maps = [torch.from_numpy(resize_map(mask, size)) for mask in job.masks]
+    return guidance.share_overlaps(torch.stack(maps)[:, None])
 
 
-def _style(
-    styles: Styles, job: Job, painting: Picture, photo: Tensor, mask: Tensor | None
-) -> dict[str, Tensor]:
-    """A painting's mean Gram matrix at each style layer."""
-    size = (photo.shape[3], photo.shape[2])
-    shown = pyramid.style_size(painting.size, size, job.options.style_scale, job.smallest)
-    layers, matching = tuple(job.style_layers), job.options.color == "match"
+def _style_grams(
+    vgg: Vgg19, cache: GramCache, job: Job, style: Picture, content: Tensor, mask: Tensor | None
+) -> Grams:
+    """A style image's mean Gram matrix at each style layer."""
+    size = (content.shape[3], content.shape[2])
+    shown = style_size(style.size, size, job.options.style_scale, job.smallest)
+    layers = tuple(job.style_layers)
 
-    def look() -> dict[str, Tensor]:
-        image = images.to_tensor(painting, shown).to(photo)
-        visible = _alpha(painting, shown, image)
-        if matching:
-            image = matched(job, image, photo, visible, mask)
-        return mean_grams(styles.vgg, image, list(layers), visible)
+    def compute() -> Grams:
+        image = to_tensor(style, shown).to(content)
+        visible = _visible(style, shown, image)
+        image = recolored(job, image, content, visible, mask)
+        return mean_grams(vgg, image, layers, visible)
 
-    # Matched to a photo's colours it is another painting; the last bits depend on the threads.
-    key = (painting.digest, shown, layers, job.options.threads)
-    return look() if matching else styles.of(key, look)
+    if COLOR_MODES[job.options.color].recolor_style:
+        return compute()  # depends on the content image
+    # The last bits depend on the number of threads.
+    return cache.get((style.digest, shown, layers, job.options.threads), compute)
 
 
-def matched(
+def recolored(
     job: Job,
-    painting: Tensor,
-    photo: Tensor,
+    style: Tensor,
+    content: Tensor,
     visible: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """A painting in the colours that the photo has, where it is seen and the mask is white.
+    """A style image, recoloured as `--color` says.
 
     Args:
-        job: whose photo it is.
-        painting: 1 x 3 x H x W.
-        photo: 1 x 3 x H x W, at the size of any scale.
-        visible: of the painting, 1 x 1 x H x W; None for all of it.
-        mask: 1 x 1 x H x W, of the photo's size; None for everywhere.
+        job: whose colour mode and content image count.
+        style: 1 x 3 x H x W.
+        content: 1 x 3 x H x W, at the size of any scale.
+        visible: alpha of the style image, 1 x 1 x H x W; None where it is opaque.
+        mask: 1 x 1 x H x W, of the content image's size: where its colours count; None for
+            everywhere.
     """
-    where = _alpha(job.content, (photo.shape[3], photo.shape[2]), photo)
+    recolor = COLOR_MODES[job.options.color].recolor_style
+    if recolor is None:
+        return style
+    where = _visible(job.content, (content.shape[3], content.shape[2]), content)
     if mask is not None:
         where = mask if where is None or not (where * mask).sum() else where * mask
-    return color.match(painting, photo, where, visible)
+    return recolor(style, content, where, visible)
 
 
-def _alpha(picture: Picture, size: tuple[int, int], like: Tensor) -> Tensor | None:
-    """How much of a picture is seen, 1 x 1 x H x W; None for all of it."""
-    alpha = images.alpha(picture, size)
-    if alpha is None or not alpha.any():
-        return None
-    return torch.from_numpy(alpha)[None, None].to(like)
+def _visible(picture: Picture, size: tuple[int, int], like: Tensor) -> Tensor | None:
+    """The alpha channel, 1 x 1 x H x W; None where all of the picture counts.
+
+    All of it counts if it is opaque, and also if nothing is visible at this size: then there is
+    nothing to weigh, and the filled picture is used.
+    """
+    alpha = alpha_tensor(picture, size)
+    return None if alpha is None or not alpha.any() else alpha.to(like)
 
 
 def mean_grams(
-    vgg: Vgg19, image: Tensor, layers: list[str], visible: Tensor | None = None
-) -> dict[str, Tensor]:
+    vgg: Vgg19, image: Tensor, layers: Sequence[str], visible: Tensor | None = None
+) -> Grams:
     """The mean Gram matrix of a picture at each layer, in memory that does not grow with it.
 
-    Gram matrices are sums over positions, so that a large picture can be taken in tiles. Each is
-    shown with as much around it as the deepest layer sees: the result is that of the whole.
+    Gram matrices are sums over positions, so that a large picture can be shown in tiles. Each tile
+    is shown with as much around it as the deepest layer sees: the result is that of the whole.
 
     Args:
         vgg: the network.
         image: 1 x 3 x H x W in [0, 1].
         layers: names out of `LAYERS`.
-        visible: 1 x 1 x H x W in [0, 1], how much each place counts; all alike without.
+        visible: 1 x 1 x H x W in [0, 1], how much each place counts; None for all alike.
 
     Returns:
         N_l x N_l by layer.
     """
     height, width = image.shape[2:]
-    # A layer that sees nothing of it takes the picture as it is filled.
+    # A layer that sees nothing of the visible part takes the picture as it was filled.
     guides = guidance.guides(visible, layers) if visible is not None else {}
-    found: dict[str, tuple[Tensor, Tensor]] = {}
+    sums: dict[str, tuple[Tensor, Tensor]] = {}
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
-            above, before = min(top, AROUND), min(left, AROUND)
-            below, behind = top + TILE + AROUND, left + TILE + AROUND
-            tile = image[:, :, top - above : below, left - before : behind]
+            margin_top, margin_left = min(top, AROUND), min(left, AROUND)
+            end_y, end_x = top + TILE + AROUND, left + TILE + AROUND
+            tile = image[:, :, top - margin_top : end_y, left - margin_left : end_x]
             for layer, maps in vgg(tile, layers).items():
-                stride = 2 ** (int(layer[4]) - 1)
-                # What lies around belongs to the other tiles, but beyond the last there is none.
-                rows = slice(above // stride, _end(above, top, height, stride))
-                columns = slice(before // stride, _end(before, left, width, stride))
+                stride = 2 ** poolings_before(layer)
+                # The surroundings belong to the other tiles; beyond the last one there are none.
+                rows = slice(margin_top // stride, _end(margin_top, top, height, stride))
+                columns = slice(margin_left // stride, _end(margin_left, left, width, stride))
                 core = maps[:, :, rows, columns]
                 y, x = top // stride, left // stride
                 bottom, right = y + core.shape[2], x + core.shape[3]
                 guide = guides[layer][:, :, y:bottom, x:right] if layer in guides else None
                 gram, weight = gram_and_weight(core, guide)
-                total, count = found.get(layer, (0, 0))
-                found[layer] = total + gram, count + weight
-    return {layer: total / weight for layer, (total, weight) in found.items()}
+                total, count = sums.get(layer, (0, 0))
+                sums[layer] = total + gram, count + weight
+    return {layer: total / weight for layer, (total, weight) in sums.items()}
 
 
-def _end(around: int, start: int, side: int, stride: int) -> int | None:
-    return None if start + TILE >= side else (around + TILE) // stride
+def _end(margin: int, start: int, side: int, stride: int) -> int | None:
+    """Where a tile's own positions end in its feature maps; None at the last tile of a side."""
+    return None if start + TILE >= side else (margin + TILE) // stride

@@ -1,0 +1,291 @@
+"""The objective L_total (eq. 7) and its gradient: a sum of terms, each of which is one class.
+
+To add a term, write a class like those below and put it into `TERMS`; README.md in this folder
+shows how. A term gives its value and adds its gradient in one call, `Term.evaluate`. Gradients are
+written out as in the paper (eq. 2 and 6): each is one product or sum at its layer, added to what
+comes back through the network (`Vgg19.backward`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from ..network.vgg import Vgg19
+from .losses import content_loss, mean_gram, style_loss, total_variation
+from .step import Losses
+from .targets import Targets
+
+
+@dataclass(frozen=True)
+class TermScaling:
+    """How the terms of an objective are scaled against each other.
+
+    Attributes:
+        relative: whether each layer's loss is divided by its value for features that are all zero,
+            sum P^2 in place of sum (F - P)^2, and sum A^2 in place of sum (G/M - A)^2; and whether
+            the total variation is a mean. A departure from the paper: its layers differ by five
+            orders of magnitude, and its content term grows with the size of the picture.
+        style: factor of the style term.
+        smoothness: factor of the total variation.
+        gamut: factor of the mean squared excess over [0, 1].
+    """
+
+    relative: bool
+    style: float = 1.0
+    smoothness: float = 1.0
+    gamut: float = 0.0
+
+
+#: By the values of `--objective`. The factors of "balanced" were chosen by eye: with 12, a style
+#: weight and a content weight of 1 are a good balance; with 10, a total variation weight of 1
+#: smooths a little; 30 keeps values from leaving [0, 1] so far that they show as dots once cut off.
+OBJECTIVES = {
+    "balanced": TermScaling(relative=True, style=12.0, smoothness=10.0, gamut=30.0),
+    "paper": TermScaling(relative=False),
+}
+
+
+class Term(ABC):
+    """One term of the objective, at one layer of the network or on the pixels.
+
+    Attributes:
+        name: the name under which `Losses` reports it. Values of equal names are added up.
+        weight: its factor in L_total, the same for all terms of that name.
+        layer: the layer whose activations it reads; None for the pixels.
+    """
+
+    name: ClassVar[str]
+    weight: float
+    layer: str | None = None
+
+    @classmethod
+    @abstractmethod
+    def build(cls, targets: Targets) -> Sequence[Self]:
+        """The terms of this kind for a job at one scale; none where its weight is 0."""
+
+    @abstractmethod
+    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
+        """The value of the term; its gradient is added to `gradient` in place.
+
+        Args:
+            values: activations of the layer, 1 x N x H x W; or the pixels, 1 x 3 x H x W.
+            gradient: of all terms with respect to `values`, of the same shape.
+            factor: what this term's gradient is multiplied by.
+
+        Returns:
+            A scalar: the value before `weight`.
+        """
+
+
+class ContentTerm(Term):
+    """coefficient * L_content (eq. 1) at one layer."""
+
+    name = "content"
+
+    def __init__(self, weight: float, layer: str, target: Tensor, coefficient: Tensor) -> None:
+        self.weight, self.layer = weight, layer
+        self.target, self.coefficient = target, coefficient
+
+    @classmethod
+    def build(cls, targets: Targets) -> list[Self]:
+        """One term for each content layer, all with equal weight (times the layer's factor)."""
+        options, layers = targets.job.options, targets.job.content_layers
+        terms = []
+        for layer, factor in layers.items():
+            target = targets.content[layer]
+            zero_loss = content_loss(torch.zeros_like(target), target)
+            coefficient = _coefficient(
+                OBJECTIVES[options.objective], factor / len(layers), zero_loss
+            )
+            terms.append(cls(options.content_weight, layer, target, coefficient))
+        return terms
+
+    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
+        """Adds factor * coefficient * (F - P), eq. 2; its "0 where F < 0" is left to the ReLU."""
+        loss = self.coefficient * content_loss(values, self.target)
+        gradient.addcmul_(values - self.target, self.coefficient.to(gradient.dtype), value=factor)
+        return loss
+
+
+class StyleTerm(Term):
+    """coefficient * E_l (eq. 4) at one layer, in one region of the picture."""
+
+    name = "style"
+
+    def __init__(
+        self, weight: float, layer: str, target: Tensor, coefficient: Tensor, guide: Tensor | None
+    ) -> None:
+        self.weight, self.layer = weight, layer
+        self.target, self.coefficient = target, coefficient
+        self.guide = guide
+
+    @classmethod
+    def build(cls, targets: Targets) -> list[Self]:
+        """One term for each style layer and region: w_l = 1 / (active layers), times a factor."""
+        options, layers = targets.job.options, targets.job.style_layers
+        scaling = OBJECTIVES[options.objective]
+        terms = []
+        for layer, factor in layers.items():
+            for region in targets.regions:
+                if layer in region.grams:
+                    target = region.grams[layer]
+                    zero_loss = style_loss(torch.zeros_like(target), target)
+                    share = region.share * scaling.style
+                    coefficient = _coefficient(scaling, share * (factor / len(layers)), zero_loss)
+                    guide = region.guides.get(layer)
+                    terms.append(cls(options.style_weight, layer, target, coefficient, guide))
+        return terms
+
+    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
+        """Adds factor * coefficient / (N^2 M) (G/M - A) F, eq. 6; with a guide, m_k F_k / sum m."""
+        gram = mean_gram(values, self.guide)
+        loss = self.coefficient * style_loss(gram, self.target)
+        scale = factor * self.coefficient / values.shape[1] ** 2
+        if self.guide is None:
+            scale = scale / (values.shape[2] * values.shape[3])
+        else:
+            scale = scale / self.guide.sum()
+            values = values * self.guide.to(values.dtype)
+        slope = (gram - self.target) * scale
+        _positions(gradient).addmm_(_positions(values), slope.to(values.dtype))
+        return loss
+
+
+class TotalVariationTerm(Term):
+    """scale * the total variation of the picture."""
+
+    name = "tv"
+
+    def __init__(self, weight: float, scaling: TermScaling) -> None:
+        self.weight, self.scaling = weight, scaling
+
+    @classmethod
+    def build(cls, targets: Targets) -> list[Self]:
+        """One term, where `--tv-weight` is not 0."""
+        options = targets.job.options
+        return [cls(options.tv_weight, OBJECTIVES[options.objective])] if options.tv_weight else []
+
+    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
+        """See `Term.evaluate`."""
+        scale = self.scaling.smoothness
+        if self.scaling.relative:
+            scale = scale / (255.0**2 * values.numel())
+        with torch.enable_grad():
+            image = values.detach().requires_grad_()
+            loss: Tensor = scale * total_variation(image)
+            (slope,) = torch.autograd.grad(loss, image)
+        gradient.add_(slope, alpha=factor)
+        return loss.detach()
+
+
+class GamutTerm(Term):
+    """scale * the mean squared excess of the pixels over [0, 1]. Not in the paper."""
+
+    name = "gamut"
+
+    def __init__(self, weight: float, scale: float) -> None:
+        self.weight, self.scale = weight, scale
+
+    @classmethod
+    def build(cls, targets: Targets) -> list[Self]:
+        """One term in the balanced objective, as heavy as the heaviest of the other terms."""
+        options = targets.job.options
+        scale = OBJECTIVES[options.objective].gamut
+        weight = max(options.content_weight, options.style_weight, options.tv_weight)
+        return [cls(weight, scale)] if scale else []
+
+    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
+        """See `Term.evaluate`."""
+        excess = values - values.clamp(0, 1)
+        gradient.add_(excess, alpha=2 * self.scale / excess.numel() * factor)
+        return self.scale * excess.square().mean()
+
+
+#: All terms of the objective, in the order in which they are reported.
+TERMS: list[type[Term]] = [ContentTerm, StyleTerm, TotalVariationTerm, GamutTerm]
+
+
+class Objective:
+    """L_total = sum over terms of weight * value (eq. 7), as a function of the picture.
+
+    Args:
+        vgg: the frozen network.
+        terms: of all kinds; see `build`.
+
+    Attributes:
+        unit: the largest weight. What is minimised is L_total / unit, which has the same minimum
+            and neither overflows nor underflows float32 for any weights that `Options` allows.
+    """
+
+    def __init__(self, vgg: Vgg19, terms: Sequence[Term]) -> None:
+        self.vgg, self.terms = vgg, terms
+        self.unit = max(term.weight for term in terms)
+        self.layers = {term.layer for term in terms if term.layer is not None}
+
+    @classmethod
+    def build(cls, targets: Targets) -> Self:
+        """The objective of a job at one scale."""
+        return cls(targets.vgg, [term for kind in TERMS for term in kind.build(targets)])
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor) -> tuple[Losses, Tensor]:
+        """Evaluate a picture: one pass through the network and back.
+
+        Args:
+            image: 1 x 3 x H x W in [0, 1].
+
+        Returns:
+            The losses, and the gradient of L_total / unit, 1 x 3 x H x W.
+        """
+        values: dict[Term, Tensor] = {}
+
+        def evaluate(term: Term, at: Tensor, gradient: Tensor) -> None:
+            values[term] = term.evaluate(at, gradient, term.weight / self.unit)
+
+        def evaluate_layer(layer: str, activations: Tensor, gradient: Tensor) -> None:
+            for term in self.terms:
+                if term.layer == layer:
+                    evaluate(term, activations, gradient)
+
+        gradient = self.vgg.backward(self.vgg.record(image, self.layers), evaluate_layer)
+        # From the last to the first: in another order the sums are rounded otherwise, and no
+        # picture would come out with the same bytes as before.
+        for term in reversed(self.terms):
+            if term.layer is None:
+                evaluate(term, image, gradient)
+        return self._losses(values, image), gradient
+
+    def _losses(self, values: dict[Term, Tensor], image: Tensor) -> Losses:
+        zero = torch.zeros((), dtype=image.dtype, device=image.device)
+        sums = {kind.name: zero for kind in TERMS}
+        weights = dict.fromkeys(sums, 0.0)
+        for term in self.terms:
+            sums[term.name] = sums[term.name] + values[term]
+            weights[term.name] = term.weight
+        # One transfer for all: on a GPU every .item() waits until the queue is empty.
+        numbers = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
+        total = sum(weights[name] * number for name, number in numbers.items())
+        return Losses(numbers, total)
+
+
+def _coefficient(scaling: TermScaling, weight: float, zero_loss: Tensor) -> Tensor:
+    """What a layer's loss is multiplied by.
+
+    Args:
+        scaling: of the objective.
+        weight: of the layer.
+        zero_loss: the loss of features that are all zero.
+    """
+    if not scaling.relative:
+        return torch.full_like(zero_loss, weight)
+    # A layer that is zero for the whole target has no energy to divide by.
+    return weight / zero_loss.clamp(min=1e-12)
+
+
+def _positions(features: Tensor) -> Tensor:
+    """1 x N x H x W in channels_last as (H W) x N: a view, never a copy."""
+    return features[0].permute(1, 2, 0).view(-1, features.shape[1])

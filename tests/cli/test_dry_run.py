@@ -1,0 +1,73 @@
+"""`--dry-run`: what it prints and estimates, and that it paints and writes nothing."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Painter, files_in
+
+from stylize.cli.dry_run import estimate_seconds
+from stylize.transfer.scales import plan_scales
+
+
+def test_the_time_grows_with_iterations_and_falls_with_threads_and_bfloat16() -> None:
+    scales = plan_scales((512, 384), 100, "normal", 1, 16)
+    seconds = estimate_seconds(scales, "float32", 1)
+    more_iterations = plan_scales((512, 384), 200, "normal", 1, 16)
+    assert estimate_seconds(more_iterations, "float32", 1) == pytest.approx(2 * seconds)
+    assert estimate_seconds(scales, "float32", 2) == seconds / 2
+    assert estimate_seconds(scales, "bfloat16", 1) < seconds
+
+
+@pytest.mark.usefixtures("painter")
+def test_every_picture_is_listed_with_an_estimate_and_nothing_is_written(
+    run_on_folders: Any,
+) -> None:
+    assert run_on_folders("photos/a.png", "styles/x.png", "-o", "out/").exit_code == 0
+    Path("photos/c.png").write_text("Dear diary")
+    Painter.calls.clear()
+    before = files_in(".")
+    args = ["photos", "styles", "-o", "out", "--dry-run", "--device", "cpu"]
+    result = run_on_folders(*args)
+    assert (result.exit_code, result.stderr) == (123, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "skipped  out/a-x.png  is up to date"
+    assert re.fullmatch(r"planned  out/b-x\.png  41 x 30, \d+(\.\d)? s, \d\.\d GB", lines[1])
+    assert lines[4].startswith("failed   out/c-x.png  photos/c.png: not a picture")
+    assert lines[-2] == "6 pictures: 1 skipped, 3 planned, 2 failed"
+    assert re.match(r"about \d+(\.\d)? s and \d\.\d GB on cpu in ", lines[-1])
+    rows = [json.loads(line) for line in run_on_folders(*args, "--json").stdout.splitlines()]
+    assert [row["status"] for row in rows].count("planned") == 3
+    planned = next(row for row in rows if row["status"] == "planned")
+    assert (planned["width"], planned["iterations"]) == (41, 100)
+    assert planned["seconds"] > 0
+    assert planned["peak_memory"] > 10**8
+    single = run_on_folders("photos/a.png", "styles/x.png", "-o", "b.png", "--dry-run", "-j", "2")
+    assert (single.exit_code, single.stdout.count("\n")) == (0, 3)
+    assert files_in(".") == before
+    assert not Painter.calls
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        ("photos/a.png styles/x.png -o new.xyz", 4, "unknown suffix"),
+        ("photos/a.png styles/x.png -o none/new.png", 4, "no folder"),
+        ("photos/a.png styles/x.png -o styles/x.png", 2, "is an input too"),
+        ("none.png styles/x.png -o new.png", 3, "none.png: no such file"),
+        ("- styles/x.png -o new.png", 2, "does not read standard input"),
+        ("a.txt styles/x.png -o new.png", 3, "a.txt: not a picture"),
+    ],
+)
+def test_the_errors_are_those_of_the_command_itself(
+    args: str, code: int, message: str, run_on_folders: Any
+) -> None:
+    Path("a.txt").write_text("Dear diary")
+    before = files_in(".")
+    result = run_on_folders(*args.split(), "--dry-run")
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert files_in(".") == before

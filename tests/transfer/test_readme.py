@@ -1,0 +1,80 @@
+"""The worked example of transfer/README.md: a term that a reader adds to the objective."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, to_tensor
+
+from stylize import Stylizer
+from stylize.transfer import objective
+from stylize.transfer.job import Job
+from stylize.transfer.targets import find_targets
+
+ROOM = ROOT / "src" / "stylize" / "transfer"
+
+
+@pytest.fixture
+def added(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Runs the README's example; gives its class."""
+    monkeypatch.setattr(objective, "TERMS", objective.TERMS.copy())
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOM / "README.md").read_text(), re.S)
+    namespace: dict[str, Any] = {}
+    exec(example, namespace)
+    return namespace["ChannelMeansTerm"]
+
+
+def test_the_term_is_minimised_and_reported(added: Any, photo: str, painting: str) -> None:
+    stylizer = Stylizer(size=48, iterations=15, precision="float32", scales=1)
+    losses = stylizer(photo, painting).losses
+    assert list(losses[0].as_dict()) == ["content", "style", "tv", "gamut", "means", "total"]
+    weights = {"content": 1, "style": 1, "tv": 0, "gamut": 1, "means": 0.001}
+    for each in losses:
+        total = sum(weights[name] * value for name, value in each.terms.items())
+        assert each.total == pytest.approx(total)
+    added.build = classmethod(lambda cls, targets: [])
+    without = stylizer(photo, painting)
+    image = to_tensor(without.image, (48, 32))
+    assert losses[-1].terms["means"] < 0.9 * value_at(stylizer, image, photo, painting)
+
+
+def value_at(stylizer: Stylizer, image: torch.Tensor, photo: str, painting: str) -> float:
+    """The example's loss at a picture, written out once more."""
+    layers = Job.prepare(stylizer.options, photo, [painting]).style_layers
+    style = stylizer.vgg(to_tensor(painting, (48, 32)), layers)
+    ours = stylizer.vgg(image, layers)
+    means = [(ours[k].mean((2, 3)) - style[k].mean((2, 3))).square().sum() / 2 for k in layers]
+    return float(sum(means))
+
+
+def test_its_gradient_is_that_of_its_value(added: Any, photo: str, painting: str) -> None:
+    """By finite differences along the gradient, in the term's layer."""
+    stylizer = Stylizer(size=32, precision="float32", style_layers="relu2_1")
+    job = Job.prepare(stylizer.options, photo, [painting])
+    (term,) = added.build(find_targets(stylizer.vgg, stylizer.cache, job, job.size))
+    values = torch.rand(1, 128, 8, 6)
+    gradient = torch.zeros_like(values)
+    term.evaluate(values, gradient, 3.0)
+    values, length = values.double(), gradient.norm().item()
+    term.target = term.target.double()
+    step = 1e-3 * gradient.double() / length
+
+    def value(at: torch.Tensor) -> float:
+        difference = at.mean((2, 3)) - term.target
+        return 3 * float(difference.square().sum() / 2)
+
+    slope = (value(values + step) - value(values - step)) / 2e-3
+    assert slope == pytest.approx(length, rel=1e-4)
+
+
+def test_the_table_lists_the_modules_in_the_order_of_their_imports() -> None:
+    listed = re.findall(r"^\| `(\w+)\.py` \|", (ROOM / "README.md").read_text(), re.M)
+    assert set(listed) == {path.stem for path in ROOM.glob("*.py")} - {"__init__"}
+    for place, module in enumerate(listed):
+        text = (ROOM / f"{module}.py").read_text()
+        imported = set(re.findall(r"^from \.(\w+) import", text, re.M))
+        for names in re.findall(r"^from \. import (.+)$", text, re.M):
+            imported |= set(names.split(", "))
+        assert imported <= set(listed[:place]), module
