@@ -50,7 +50,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         if not target.parent.is_dir():
             raise OutputError(f"{name}: there is no folder {target.parent}; make it first")
         if target.exists() and not target.is_file():
-            raise OutputError(f"{name}: is not a regular file; use '-o -' to write to a pipe")
+            raise OutputError(f"{name}: is not a regular file; only '-o -' writes to a pipe")
         if target.exists() and not os.access(target, os.W_OK):
             raise OutputError(f"{name}: exists already and is write-protected")
         with temporary_beside(target):

@@ -124,7 +124,7 @@ def test_a_film_of_every_iteration(path: Path) -> None:
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_the_first_and_the_last_picture_are_held(tmp_path: Path) -> None:
+def test_the_first_and_the_last_picture_are_shown_longer(tmp_path: Path) -> None:
     """In an mp4 by repetition, for as long as in the others: 0.7 and 2.5 seconds."""
     with Timelapse(tmp_path / "film.mp4") as timelapse:
         run = Run(5).show(timelapse)
@@ -206,7 +206,9 @@ def test_pictures_that_are_all_the_same(path: Path) -> None:
         ((1, 1), {".gif": (1, 1), ".webp": (1, 1), ".mp4": (2, 2)}),
     ],
 )
-def test_sizes(path: Path, size: tuple[int, int], shown: dict[str, tuple[int, int]]) -> None:
+def test_the_size_of_the_film(
+    path: Path, size: tuple[int, int], shown: dict[str, tuple[int, int]]
+) -> None:
     with Timelapse(path) as timelapse:
         Run(3, size).show(timelapse)
     wanted = shown[".gif" if path.suffix == ".apng" else path.suffix]
@@ -216,7 +218,7 @@ def test_sizes(path: Path, size: tuple[int, int], shown: dict[str, tuple[int, in
 @pytest.mark.parametrize(
     ("background", "color"), [("#ffffff", (255, 255, 255)), ("#208040", (32, 128, 64))]
 )
-def test_what_is_transparent_shows_the_background(
+def test_a_transparent_picture_shows_the_background(
     path: Path, background: str, color: tuple[int, ...]
 ) -> None:
     with Timelapse(path, background) as timelapse:
@@ -277,7 +279,7 @@ def test_a_gif_is_not_dithered(tmp_path: Path) -> None:
 
 
 def test_an_mp4_for_every_player(tmp_path: Path) -> None:
-    """Subsampled as all can decode, with its index in front, and its colours told."""
+    """Subsampled as every player can decode, index first, with its colour space."""
     with Timelapse(tmp_path / "film.mp4") as timelapse:
         Run(FRAMES).show(timelapse)
     with av.open(str(tmp_path / "film.mp4")) as container:
@@ -314,11 +316,13 @@ def test_an_mp4_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_importing_costs_neither_torch_nor_av() -> None:
-    code = "import sys, stylize.film; sys.exit(bool({'torch', 'av'} & set(sys.modules)))"
+    code = "import sys, stylize.callbacks.film; sys.exit(bool({'torch', 'av'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_an_exception_leaves_what_was_there(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_leaves_the_existing_file(
+    path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     for before in ([], [path.name]):
         with pytest.raises(ZeroDivisionError), Timelapse(path) as timelapse:
             Run(20).show(timelapse, (i if i < 9 else i // 0 for i in range(1, 10)))
@@ -329,7 +333,7 @@ def test_an_exception_leaves_what_was_there(path: Path, capfd: pytest.CaptureFix
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_run_without_a_step_leaves_nothing(path: Path) -> None:
+def test_a_run_without_a_step_writes_no_file(path: Path) -> None:
     with Timelapse(path):
         pass
     assert os.listdir(path.parent) == []
@@ -347,7 +351,7 @@ def test_closing_twice_writes_once_and_a_film_can_be_used_again(path: Path) -> N
     assert read(path)[0][-1].size == (40, 20)
 
 
-def test_a_full_disk_leaves_what_was_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_existing_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -375,7 +379,9 @@ def test_a_film_goes_through_a_link_and_keeps_the_rights(path: Path) -> None:
     assert len(read(path)[0]) >= 3
 
 
-def test_where_no_film_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_that_cannot_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "folder.gif").mkdir()
     (tmp_path / "locked.gif").write_bytes(b"")
     for name, match in (
@@ -390,11 +396,11 @@ def test_where_no_film_can_be_written(tmp_path: Path, monkeypatch: pytest.Monkey
             Timelapse(tmp_path / name)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "fifo.gif")
-        with pytest.raises(OutputError, match="is no ordinary file"):
+        with pytest.raises(OutputError, match="is not a regular file"):
             Timelapse(tmp_path / "fifo.gif")
         (tmp_path / "fifo.gif").unlink()
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(OutputError, match="is there already, and write-protected"):
+    with pytest.raises(OutputError, match="exists already and is write-protected"):
         Timelapse(tmp_path / "locked.gif")
     monkeypatch.setattr(Path, "open", _denied)
     with pytest.raises(OutputError, match=r"a\.gif: cannot be written \(Permission denied\)"):
@@ -405,8 +411,8 @@ def test_where_no_film_can_be_written(tmp_path: Path, monkeypatch: pytest.Monkey
     assert sorted(os.listdir(tmp_path)) == ["folder.gif", "locked.gif"]
 
 
-def test_no_colour(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="'nocolour' is no colour"):
+def test_an_unknown_colour_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="'nocolour' is not a colour"):
         Timelapse(tmp_path / "a.gif", background="nocolour")
 
 
@@ -450,15 +456,17 @@ def test_snapshots_of_one_run_after_another(tmp_path: Path) -> None:
     assert Run(5).show(snapshots).asked == [2, 4]
 
 
-def test_where_no_snapshots_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_snapshot_folder_that_cannot_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_bytes(b"")
     for folder in ("file", "file/in/it"):
-        with pytest.raises(OutputError, match=r"file.*: .*file is no folder; give another name"):
+        with pytest.raises(OutputError, match=r"file.*: .*file is not a folder; give another name"):
             Snapshots(tmp_path / folder, 10, _save)
     for folder in ("a" * 300, "a\0"):
         with pytest.raises(OutputError, match="cannot be written"):
             Snapshots(tmp_path / folder, 10, _save)
-    with pytest.raises(OptionError, match="every 0 iterations: give 1 or more"):
+    with pytest.raises(OptionError, match="every 0 iterations: give a number of 1 or more"):
         Snapshots(tmp_path, 0, _save)
     late = Snapshots(tmp_path / "late", 1, _save)
     (tmp_path / "late").write_bytes(b"")

@@ -1,4 +1,4 @@
-"""The forecast by a clock that is ours. The bar and Ctrl-C are seen in test_cli.py."""
+"""The warning of a long run, by a fake clock. Bars and Ctrl-C are tested in cli/test_main.py."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -6,16 +6,15 @@ from typing import Any
 import pytest
 
 from stylize.callbacks import progress
-from stylize.callbacks.progress import Forecast, Seen
-from stylize.transfer.losses import Losses
+from stylize.callbacks.progress import Forecast
 from stylize.transfer.scales import plan_scales
-from stylize.transfer.stylizer import Step
+from stylize.transfer.step import Losses, Step
 
 
 def watch(
     monkeypatch: pytest.MonkeyPatch, seconds: float, iterations: int = 60, first: float = 0.0
 ) -> None:
-    """A run of so many seconds, evaluations taking as long as their pixels are many."""
+    """Let a forecast see a run of so many seconds, in proportion to the pixels evaluated."""
     scales = tuple(plan_scales((512, 384), iterations, "normal", "auto", 16))
     pace = seconds / sum(scale.work for scale in scales)
     clock = SimpleNamespace(now=first)
@@ -27,9 +26,9 @@ def watch(
         for _ in range(scale.iterations):
             done += 1
             clock.now += pace * scale.width * scale.height
-            losses = Losses(1, 1, 0, 0, 2)
-            step = Step(done, iterations, scale, scales, losses, losses, 1.0, nothing, nothing)
-            forecast(Seen.of(step))
+            losses = Losses({"content": 1, "style": 1}, 2)
+            rest = [losses, losses, 1.0, nothing, nothing, nothing]
+            forecast(Step(done, iterations, scale, scales, *rest))
     assert clock.now == pytest.approx(first + seconds)
 
 
@@ -37,21 +36,21 @@ def watch(
 def test_a_long_run_is_announced_once(
     first: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And what the first evaluation takes besides is not thought to go on."""
+    """Extra time that the first evaluation takes does not count for the others."""
     watch(monkeypatch, 5 * Forecast.PATIENCE, first=first)
     (record,) = caplog.records
     assert f"about {round(5 * Forecast.PATIENCE / 60)} minutes" in record.getMessage()
 
 
 @pytest.mark.parametrize("iterations", [1, Forecast.TIMED, Forecast.TIMED + 1, 60])
-def test_a_short_run_is_not_talked_about(
+def test_a_short_run_is_not_announced(
     iterations: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     watch(monkeypatch, 0.9 * Forecast.PATIENCE, iterations)
     assert not caplog.records
 
 
-def test_nothing_left_is_nothing_to_announce(
+def test_a_run_that_is_nearly_done_is_not_announced(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     watch(monkeypatch, 1e6, Forecast.TIMED)

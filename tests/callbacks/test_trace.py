@@ -11,7 +11,7 @@ import pytest
 
 from stylize import OutputError
 from stylize.callbacks.trace import Trace
-from stylize.transfer.losses import Losses
+from stylize.transfer.step import Losses
 
 
 def lines(path: str | Path) -> list[dict[str, Any]]:
@@ -30,21 +30,21 @@ def test_a_line_for_each_iteration(small: Any) -> None:
     assert all(line["best"] <= line["total"] for line in found)
     lowest = itertools.accumulate((line["total"] for line in found[:16]), min)
     assert [line["best"] for line in found[:16]] == list(lowest)
-    told = json.loads(result.stdout)["losses"]
-    assert found[-1]["best"] == told["total"]
-    for line in found:  # default weights; see Objective.losses
+    losses = json.loads(result.stdout)["losses"]
+    assert found[-1]["best"] == losses["total"]
+    for line in found:  # with the default weights
         assert line["total"] == pytest.approx(line["content"] + line["style"] + line["gamut"])
 
 
-def test_a_run_that_goes_on_goes_on_here(small: Any, interrupted: Any) -> None:
-    """The same lines as of one unbroken run, but for the seconds."""
+def test_a_run_that_resumes_continues_its_trace(small: Any, interrupted: Any) -> None:
+    """The lines are those of one unbroken run, except for the seconds."""
     assert small("--trace", "whole.jsonl").exit_code == 0
 
     interrupted(21, "--trace", "run.jsonl")
     broken = lines("run.jsonl")
     with open("run.jsonl", "a") as file:
         file.write('{"iteration": 22, "cut sho')
-    assert "goes on after iteration" in small("--trace", "run.jsonl").stderr
+    assert "resuming after iteration" in small("--trace", "run.jsonl").stderr
     assert broken[:15] == lines("run.jsonl")[:15]
     whole, found = (
         [{k: v for k, v in line.items() if k not in ("seconds", "elapsed")} for line in lines(name)]
@@ -56,7 +56,7 @@ def test_a_run_that_goes_on_goes_on_here(small: Any, interrupted: Any) -> None:
 
 
 def step(iteration: int, total: float = 1.0) -> Any:
-    losses = Losses(0.25, 0.5, 0.0, 0.25, total)
+    losses = Losses({"content": 0.25, "style": 0.5, "tv": 0.0, "gamut": 0.25}, total)
     scale = SimpleNamespace(width=4, height=3)
     return SimpleNamespace(
         iteration=iteration, scale=scale, losses=losses, tried=losses, step_length=0.5
@@ -78,20 +78,20 @@ def test_an_older_file_is_replaced(tmp_path: Path) -> None:
     assert [line["iteration"] for line in lines(path)] == [7]
 
 
-def test_what_is_no_number_is_null(tmp_path: Path) -> None:
+def test_infinity_is_written_as_null(tmp_path: Path) -> None:
     with Trace(tmp_path / "run.jsonl") as trace:
         trace(step(1, float("inf")))
     assert lines(tmp_path / "run.jsonl")[0]["total"] is None
 
 
-def test_where_it_cannot_be_written(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="no folder"):
         Trace(tmp_path / "none" / "run.jsonl")
 
 
-def test_a_fault_costs_the_trace_alone(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_costs_only_the_trace(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
-        """As files do, it complains once more when it is closed."""
+        """Like a real file, it fails once more when it is closed."""
 
         def write(self, *_: object) -> None:
             raise OSError(28, "No space left on device")
@@ -111,17 +111,17 @@ def test_a_fault_costs_the_trace_alone(small: Any, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
-        (["--trace", "-"], "--trace -: standard output is not for it"),
+        (["--trace", "-"], "--trace -: cannot be written to standard output"),
         (["--trace", "photo.png"], "--trace photo.png: is an input too"),
-        (["--trace", "out.png"], "--trace out.png: is OUTPUT too"),
-        (["--trace", "out.png.checkpoint"], "is named twice"),
-        (["--trace", "a.gif", "--timelapse", "a.gif"], "is named twice"),
-        (["--trace", "a.jsonl", "-o", "folder/"], "--trace: is of one picture"),
+        (["--trace", "out.png"], "--trace out.png: is the file of OUTPUT too"),
+        (["--trace", "out.png.checkpoint"], "is the file of --trace too"),
+        (["--trace", "a.gif", "--timelapse", "a.gif"], "is the file of --timelapse too"),
+        (["--trace", "a.jsonl", "-o", "folder/"], "--trace: is for one picture"),
     ],
 )
-def test_what_is_refused(args: list[str], told: str, small: Any) -> None:
+def test_unsuitable_paths_are_refused(args: list[str], message: str, small: Any) -> None:
     result = small(*args)
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr

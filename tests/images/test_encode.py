@@ -106,7 +106,7 @@ def test_a_pipe_or_an_invalid_path_is_refused(tmp_path: Path, photo: str) -> Non
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "fifo")
         (tmp_path / "link.png").symlink_to("fifo")
-        with pytest.raises(OutputError, match="is no ordinary file"):
+        with pytest.raises(OutputError, match="is not a regular file"):
             encode.check_output(tmp_path / "link.png")
     with pytest.raises(OutputError, match="cannot be written"):
         encode.check_output("a\0.png")

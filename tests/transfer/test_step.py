@@ -35,7 +35,7 @@ def step(stylizer: Stylizer, photo: str, painting: str) -> Step:
 
 def test_a_step_without_its_picture_has_all_its_numbers(step: Step) -> None:
     numbers = pickle.loads(pickle.dumps(step.without_picture()))
-    for name in ("iteration", "iterations", "scale", "scales", "losses", "tried", "step"):
+    for name in ("iteration", "iterations", "scale", "scales", "losses", "tried", "step_length"):
         assert getattr(numbers, name) == getattr(step, name), name
     assert numbers.work_left == step.work_left
     assert numbers.image is None
