@@ -57,6 +57,27 @@ def interrupt_run(at: int, stylizer: Stylizer, job: Job, since: Any = None) -> C
     return checkpoints[0]
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("at", [15, 28])
+def test_a_run_resumes_from_the_last_step_of_a_scale(
+    at: int, optimizer: str, stylizer: Stylizer, photo: str, painting: str
+) -> None:
+    """As after a power cut between the last step and the file. At least one evaluation is left."""
+    options = stylizer.options.replace(**SETTINGS, optimizer=optimizer)
+    job = Job.prepare(options, photo, [painting])
+    checkpoints: list[Checkpoint] = []
+
+    def save(step: Step) -> None:
+        if step.iteration == at:
+            checkpoints.append(step.checkpoint())
+
+    whole = stylizer.paint(job, [save])
+    resumed = stylizer.paint(job, [], checkpoints[0])
+    assert np.array_equal(resumed.pixels, whole.pixels)
+    assert resumed.losses == whole.losses
+    assert resumed.complete
+
+
 @pytest.mark.parametrize(
     "changes",
     [
