@@ -52,8 +52,8 @@ def _measured(name: str, how: str, choices: dict[str, str]) -> None:
             full = part.trace[-1]["width"]
             runs[label] = [at for at in part.trace if at["width"] == full]
             ends = runs[label][-1]
-            told = f"{ends['best']:.4g} after {ends['iteration']}, {ends['elapsed']:.1f} s"
-            print(f"  {label}: {told}", file=sys.stderr)
+            report = f"{ends['best']:.4g} after {ends['iteration']}, {ends['elapsed']:.1f} s"
+            print(f"  {label}: {report}", file=sys.stderr)
     curves(f"{name}-loss", curved)
 
 

@@ -52,7 +52,7 @@ def gallery() -> None:
         "",
     ]
     for name, part in parts:
-        seconds = f"{part.told['iterations']} iterations, {part.told['seconds']:.0f} s"
+        seconds = f"{part.report['iterations']} iterations, {part.report['seconds']:.0f} s"
         lines += [f"![{Path(name).stem}]({name})", "", f"    {part.command}", "", seconds, ""]
     (ROOT / "outputs" / "README.md").write_text("\n".join(lines).rstrip() + "\n")
 

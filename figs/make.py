@@ -54,7 +54,7 @@ def make(name: str) -> None:
     book = painting.ROOT / "figs" / "commands.json"
     known = json.loads(book.read_text()) if book.exists() else {}
     rows = [
-        [part.command, part.told["iterations"], round(part.told["seconds"], 1)]
+        [part.command, part.report["iterations"], round(part.report["seconds"], 1)]
         for part in painting.painted
     ]
     if rows and name != "gallery":

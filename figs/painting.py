@@ -34,13 +34,13 @@ class Painted:
     Attributes:
         command: the command that painted it, as one would type it.
         image: the picture.
-        told: what `--json` printed about it, and under "machine" what `machine` returned.
+        report: what `--json` printed about it, and under "machine" what `machine` returned.
         trace: what `--trace` wrote: a dict for each evaluation.
     """
 
     command: str
     image: Image.Image
-    told: dict[str, Any]
+    report: dict[str, Any]
     trace: list[dict[str, Any]]
 
 
@@ -72,12 +72,12 @@ def paint(photo: str, painting: str, options: str = "", out: str = "out.png") ->
     plain = {name: value for name, value in os.environ.items() if not name.startswith("STYLIZE_")}
     print("stylize", inputs, file=sys.stderr)
     said = subprocess.run(run, cwd=ROOT, env=plain, check=True, stdout=subprocess.PIPE).stdout
-    told = json.loads(said)
-    if told["status"] == "done":
-        known = {**told, "machine": machine(), "sha256": files.digest(target)}
+    report = json.loads(said)
+    if report["status"] == "done":
+        known = {**report, "machine": machine(), "sha256": files.digest(target)}
         os.replace(f"{part}.new", trace)
-        Path(f"{part}.told").write_text(json.dumps(known))
-        os.replace(f"{part}.told", book)
+        Path(f"{part}.report").write_text(json.dumps(known))
+        os.replace(f"{part}.report", book)
     result = Painted(
         f"stylize {inputs} -o {out}",
         Image.open(target).convert("RGB"),
@@ -90,7 +90,7 @@ def paint(photo: str, painting: str, options: str = "", out: str = "out.png") ->
 
 def machines() -> str:
     """Return the machines that painted the figure that is being made."""
-    return "; ".join(dict.fromkeys(part.told["machine"] for part in painted))
+    return "; ".join(dict.fromkeys(part.report["machine"] for part in painted))
 
 
 @cache

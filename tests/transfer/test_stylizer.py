@@ -425,24 +425,29 @@ def test_auto_precision_is_bfloat16_where_the_hardware_has_it(
     assert device.network_dtype("auto", mps) == torch.float32
 
 
-@pytest.mark.parametrize("preset", [None, "paper"])
 @pytest.mark.parametrize(
-    ("size", "iterations", "seeds", "excess"),
-    [(32, 30, 2, 1.1), pytest.param(64, 40, 3, 1.02, marks=pytest.mark.slow)],
+    ("preset", "size", "iterations", "seeds", "excess"),
+    [
+        (None, 32, 30, 2, 1.1),
+        ("paper", 32, 30, 2, 1.25),
+        pytest.param(None, 64, 40, 3, 1.02, marks=pytest.mark.slow),
+        pytest.param("paper", 64, 40, 8, 1.08, marks=pytest.mark.slow),
+    ],
 )
 def test_bfloat16_ends_with_a_loss_as_low_as_float32(
+    preset: str | None,
     size: int,
     iterations: int,
     seeds: int,
     excess: float,
-    preset: str | None,
     stylizer_for: Callable[..., Stylizer],
     photo: str,
     painting: str,
 ) -> None:
-    """Evaluated by the network in float32; on average, because single runs differ.
+    """Evaluated by the network in float32, and on average.
 
-    By 2 % after 40 iterations at 64 pixels, and by more after fewer and at smaller sizes.
+    Single runs of 40 iterations at 64 pixels differ by up to 2 %, with the paper's objective by up
+    to 10 %, in either direction; after fewer iterations and at smaller sizes by more.
     """
     exact = stylizer_for()
     options = Options.from_preset(preset, size=size, iterations=iterations, device="cpu")

@@ -151,7 +151,7 @@ class Outcome:
         iterations: evaluations of the network.
         seconds: wall time of painting. In a dry run this and `memory` are estimates.
         losses: of the result, by name.
-        memory: the most bytes that the process held; None where the system does not say.
+        memory: the most bytes that the process used; None where the system does not say.
         device_memory: the same on a CUDA device.
     """
 

@@ -222,7 +222,7 @@ def reset_peak() -> None:
 
 
 def peak() -> int | None:
-    """The most memory that this process held since `reset_peak`, or since its start, in bytes.
+    """The most memory that this process used since `reset_peak`, or since its start, in bytes.
 
     None where the system does not say.
     """
