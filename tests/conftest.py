@@ -62,16 +62,17 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def naive_taps(numbers: weights.Weights, pooling: str, image: Tensor) -> dict[str, Tensor]:
     """Every activation of the original VGG-19 in plain torch, with autograd, in the image's dtype.
 
-    Zeros beyond the border of each layer but the first, where the border is repeated.
+    Beyond the border the first three layers see its outermost positions repeated, the others zeros.
     """
     tensors = [tensor.to(image.dtype) for tensor in numbers.state.values()]
     mean = torch.tensor([103.939, 116.779, 123.68], dtype=image.dtype).view(1, 3, 1, 1)
-    x = pad(image.flip(1) * 255 - mean, (1, 1, 1, 1), "replicate")
+    x = image.flip(1) * 255 - mean
     taps: dict[str, Tensor] = {}
     for place, name in enumerate(LAYERS):
         if place and name.endswith("_1"):
             x = avg_pool2d(x, 2) if pooling == "avg" else max_pool2d(x, 2)
-        x = relu(conv2d(x, *tensors[2 * place : 2 * place + 2], padding=1 if place else 0))
+        x = pad(x, (1, 1, 1, 1), "replicate" if place < 3 else "constant")
+        x = relu(conv2d(x, *tensors[2 * place : 2 * place + 2]))
         taps[name] = x
     return taps
 

@@ -37,12 +37,13 @@ def ours(size: int, precision: str) -> Callable[[], object]:
     from stylize.transfer.job import Job
     from stylize.transfer.objective import Objective
     from stylize.transfer.optimize import LBFGS
+    from stylize.transfer.start import start_image
     from stylize.transfer.targets import find_targets
 
     stylizer = Stylizer(size=size, scales=1, device="cpu", precision=precision)
     job = Job.prepare(stylizer.options, PHOTO, [PAINTING])
     objective = Objective.build(find_targets(stylizer.vgg, stylizer.cache, job, job.size))
-    start = stylizer.start_image(job, job.size)
+    start = start_image(job, job.size)
 
     def evaluations() -> Iterator[object]:
         while True:  # start again where a run ends by itself

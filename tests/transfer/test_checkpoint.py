@@ -137,7 +137,7 @@ def test_a_damaged_foreign_or_missing_checkpoint_is_refused(
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match="is damaged"):
             load()
-    for foreign in (b"", b"Dear diary", data.replace(b"checkpoint 2", b"checkpoint 1", 1)):
+    for foreign in (b"", b"Dear diary", data.replace(b"checkpoint 3", b"checkpoint 2", 1)):
         path.write_bytes(foreign)
         with pytest.raises(CheckpointError, match="is not a checkpoint of this version"):
             load()
@@ -185,13 +185,13 @@ def write_by_hand(path: Path, recipe: str, content: dict[str, Any]) -> None:
     torch.save(content, tensors)
     rest = recipe.encode() + b"\n" + tensors.getvalue()
     digest = hashlib.sha256(rest).hexdigest().encode()
-    path.write_bytes(b"stylize checkpoint 2\n" + digest + b"\n" + rest)
+    path.write_bytes(b"stylize checkpoint 3\n" + digest + b"\n" + rest)
 
 
 def read_by_hand(path: Path) -> tuple[str, dict[str, Any]]:
     """The recipe and the content of a checkpoint, without the code of stylize."""
     head, digest, rest = path.read_bytes().split(b"\n", 2)
-    assert head == b"stylize checkpoint 2"
+    assert head == b"stylize checkpoint 3"
     assert digest.decode() == hashlib.sha256(rest).hexdigest()
     recipe, tensors = rest.split(b"\n", 1)
     return recipe.decode(), torch.load(io.BytesIO(tensors), weights_only=True)

@@ -26,7 +26,8 @@ from stylize.transfer import targets as module
 from stylize.transfer.job import Job
 from stylize.transfer.losses import mean_gram
 from stylize.transfer.objective import Objective
-from stylize.transfer.targets import find_targets, mean_grams
+from stylize.transfer.start import random_phase_noise, start_image
+from stylize.transfer.targets import find_targets, style_statistics
 
 #: Layers that take less time, for tests in which deep layers do not matter.
 SHALLOW: dict[str, Any] = {
@@ -180,7 +181,7 @@ def test_a_style_has_no_effect_beyond_the_border_of_its_region(
     targets = find_targets(stylizer.vgg, stylizer.cache, job, job.size)
     assert len(targets.regions) == 2
     left_only = replace(targets, regions=targets.regions[:1])
-    _, gradient = Objective.build(left_only)(stylizer.start_image(job, job.size))
+    _, gradient = Objective.build(left_only)(start_image(job, job.size))
     strength = gradient.abs().mean((0, 1, 2))
     middle = len(strength) // 2
     assert strength[middle + 8 :].mean() < 0.02 * strength[: middle - 8].mean()
@@ -219,8 +220,8 @@ def test_a_layer_that_does_not_see_a_region_has_no_term_for_it(
     job = Job.prepare(stylizer.options.replace(mask=tmp_path / "row.png"), photo, [painting])
     targets = find_targets(stylizer.vgg, stylizer.cache, job, job.size)
     objective = Objective.build(targets)
-    assert [term.layer for term in objective.terms if term.name == "style"] == ["relu1_1"]
-    losses, gradient = objective(stylizer.start_image(job, job.size))
+    assert {term.layer for term in objective.terms if term.name == "style"} == {"relu1_1"}
+    losses, gradient = objective(start_image(job, job.size))
     assert np.isfinite(list(losses.as_dict().values())).all()
     assert gradient.isfinite().all()
 
@@ -349,14 +350,15 @@ def coarse_grain(result: Result) -> float:
 def test_a_larger_style_scale_gives_larger_strokes(
     stylizer: Stylizer, photo: str, painting: str
 ) -> None:
-    results = [stylizer(photo, painting, style_scale=k, **TEXTURE) for k in (0.5, 1, 2)]
+    texture = {**TEXTURE, "iterations": 40}
+    results = [stylizer(photo, painting, style_scale=k, **texture) for k in (0.5, 1, 2)]
     small, medium, large = map(coarse_grain, results)
     assert small + 0.03 < medium < large - 0.03
 
 
 @pytest.mark.parametrize("size", [(300, 40), (33, 290), (97, 81), (64, 64), (65, 70)])
 @pytest.mark.parametrize("cut", [False, True])
-def test_tiles_give_the_gram_matrices_of_the_whole_picture(
+def test_tiles_give_the_statistics_of_the_whole_picture(
     size: tuple[int, int], cut: bool, stylizer: Stylizer, painting: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -364,7 +366,7 @@ def test_tiles_give_the_gram_matrices_of_the_whole_picture(
     layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1", "relu5_4"]
     image = to_tensor(painting, size)
     visible = image[:, :1] if cut else None
-    whole = mean_grams(stylizer.vgg, image, layers, visible)
+    whole = style_statistics(stylizer.vgg, image, layers, visible)
     monkeypatch.setattr(module, "TILE", 64)
     sides: list[int] = []
 
@@ -372,9 +374,10 @@ def test_tiles_give_the_gram_matrices_of_the_whole_picture(
         sides.extend(tile.shape[2:])
         return stylizer.vgg(tile, layers)
 
-    tiled = mean_grams(recorded, image, layers, visible)  # type: ignore[arg-type]
+    tiled = style_statistics(recorded, image, layers, visible)  # type: ignore[arg-type]
     for layer in layers:
-        torch.testing.assert_close(tiled[layer], whole[layer], rtol=1e-3, atol=1e-3)
+        for part, expected in zip(tiled, whole, strict=True):
+            torch.testing.assert_close(part[layer], expected[layer], rtol=1e-3, atol=1e-3)
     assert max(sides) <= 64 + 2 * module.AROUND
 
 
@@ -409,7 +412,7 @@ def test_a_result_is_nearer_to_its_start_than_one_from_noise(
     for init in ("content", "style", str(tmp_path / "red.png")):
         result = stylizer(photo, painting, init=init, **few)
         job = Job.prepare(result.options, photo, [painting])
-        start = stylizer.start_image(job, job.size)
+        start = start_image(job, job.size)
         limit = 0.8 * difference(tensor_of(from_noise), start)
         assert difference(tensor_of(result), start) < limit, init
 
@@ -420,11 +423,71 @@ def test_a_start_picture_gives_each_scale_its_detail(
 ) -> None:
     """Where the coarser scale changed nothing, the finer one starts from the picture."""
     job = Job.prepare(stylizer.options.replace(init=init), photo, [painting])
-    coarse = stylizer.start_image(job, (32, 21))
-    fine = stylizer.start_image(job, (64, 43), coarse)
-    torch.testing.assert_close(fine, stylizer.start_image(job, (64, 43)))
-    brighter = stylizer.start_image(job, (64, 43), coarse + 0.25)
+    coarse = start_image(job, (32, 21))
+    fine = start_image(job, (64, 43), coarse)
+    torch.testing.assert_close(fine, start_image(job, (64, 43)))
+    brighter = start_image(job, (64, 43), coarse + 0.25)
     torch.testing.assert_close(brighter, fine + 0.25)
+
+
+def test_from_noise_each_scale_gets_the_detail_of_the_photo_and_noise_like_the_painting(
+    stylizer: Stylizer, photo: str, painting: str
+) -> None:
+    """Where the painting is flat or has no weight, there is the photo's detail alone."""
+
+    def finer(style: Any, **changes: Any) -> Tensor:
+        job = Job.prepare(stylizer.options.replace(**changes), photo, [style])
+        return start_image(job, (64, 43), torch.full((1, 3, 21, 32), 0.25))
+
+    whole, half = to_tensor(photo, (64, 43)), to_tensor(photo, (32, 21))
+    detail = 0.25 + whole - torch.nn.functional.interpolate(half, (43, 64), mode="bicubic")
+    flat = Image.new("RGB", (40, 30), "orange")
+    torch.testing.assert_close(finer(flat), detail)
+    torch.testing.assert_close(finer(painting, style_weight=0), detail)
+    noise = finer(painting) - detail
+    torch.testing.assert_close(finer(painting, content_weight=0), noise + 0.25)
+    assert 0.01 < noise.std() < 0.2
+    assert not torch.equal(noise, finer(painting, seed=1) - detail)
+    # The noise has no more of what the coarser scale holds than the painting's detail has.
+    coarse = torch.nn.functional.avg_pool2d(noise, 4)
+    assert coarse.std() < 0.2 * noise.std()
+
+
+def test_noise_of_a_new_octave_stays_in_its_style_s_mask(
+    stylizer: Stylizer, photo: str, painting: str, half: str
+) -> None:
+    job = Job.prepare(stylizer.options.replace(mask=half), photo, [painting])
+    coarser = torch.zeros(1, 3, 21, 32)
+    changed = start_image(job, (64, 43), coarser) - start_image(
+        Job.prepare(stylizer.options.replace(style_weight=0), photo, [painting]), (64, 43), coarser
+    )
+    assert changed[..., :30].std() > 20 * changed[..., 38:].abs().max()
+
+
+@pytest.mark.parametrize("size", [(31, 20), (8, 40), (50, 50)])
+def test_random_phase_noise_is_white_noise_convolved_with_the_picture(
+    size: tuple[int, int],
+) -> None:
+    """Written out as a sum over shifted copies, on a torus that holds picture and noise."""
+    picture = torch.randn(1, 3, 14, 9)
+    actual = random_phase_noise(picture, size, seed=5)
+    width, height = max(size[0], 9), max(size[1], 14)
+    white = torch.randn((1, 1, height, width), generator=torch.Generator().manual_seed(5))
+    expected = torch.zeros(1, 3, height, width)
+    for y in range(14):
+        for x in range(9):
+            copy = white.roll((y, x), (2, 3)) * picture[:, :, y, x, None, None]
+            expected += copy / (14 * 9) ** 0.5
+    torch.testing.assert_close(actual, expected[:, :, : size[1], : size[0]], rtol=1e-4, atol=1e-5)
+
+
+def test_random_phase_noise_has_the_covariance_of_the_picture(painting: str) -> None:
+    picture = to_tensor(painting, (96, 64))
+    picture = picture - picture.mean((2, 3), keepdim=True)
+    noise = random_phase_noise(picture, (800, 600), seed=0)
+    torch.testing.assert_close(
+        torch.cov(noise.flatten(2)[0]), torch.cov(picture.flatten(2)[0]), rtol=0.1, atol=2e-4
+    )
 
 
 # Depth, metadata, recipes

@@ -12,6 +12,7 @@ from stylize.network import weights
 from stylize.network.vgg import Vgg19
 from stylize.transfer.job import Job
 from stylize.transfer.objective import Objective
+from stylize.transfer.start import start_image
 from stylize.transfer.targets import find_targets
 
 
@@ -49,7 +50,7 @@ def test_losses_and_gradient_are_those_of_the_cpu(
         stylizer = Stylizer(size=64, device=name, precision="float32", tv_weight=1, **changes)
         job = Job.prepare(stylizer.options, photo, [painting])
         targets = find_targets(stylizer.vgg, stylizer.cache, job, job.size)
-        losses, gradient = Objective.build(targets)(stylizer.start_image(job, job.size))
+        losses, gradient = Objective.build(targets)(start_image(job, job.size).to(stylizer.device))
         results[name] = losses, gradient.cpu()
     cpu, gpu = results["cpu"], results[device]
     assert gpu[0].total == pytest.approx(cpu[0].total, rel=1e-3)

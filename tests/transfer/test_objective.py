@@ -16,8 +16,15 @@ from stylize import Options
 from stylize.network import weights
 from stylize.network.vgg import Vgg19
 from stylize.transfer.losses import mean_gram
-from stylize.transfer.objective import OBJECTIVES, TERMS, Objective
-from stylize.transfer.targets import Region, Targets
+from stylize.transfer.objective import (
+    OBJECTIVES,
+    TERMS,
+    ContentTerm,
+    MeanTerm,
+    Objective,
+    StyleTerm,
+)
+from stylize.transfer.targets import Region, Statistics, Targets
 
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 BALANCED = OBJECTIVES["balanced"]
@@ -36,7 +43,10 @@ def test_an_objective_without_a_convention_is_an_error(kind: Any) -> None:
     job: Any = SimpleNamespace(options=options, content_layers=layers, style_layers=layers)
     vgg: Any = None
     targets = Targets(
-        vgg, job, {"relu1_1": torch.ones(1, 64, 2, 2)}, [Region({"relu1_1": torch.ones(64, 64)})]
+        vgg,
+        job,
+        {"relu1_1": torch.ones(1, 64, 2, 2)},
+        [Region({"relu1_1": torch.ones(64, 64)}, {"relu1_1": torch.ones(64)})],
     )
     with pytest.raises(KeyError, match="sum"):
         kind.build(targets)
@@ -63,13 +73,14 @@ def objective_of(
     balanced: bool = False,
     guided: bool = False,
 ) -> Objective:
-    grams = {name: mean_gram(f) for name, f in vgg(style, STYLE_FACTORS).items()}
-    regions = [Region(grams)]
+    regions = [Region(*statistics_of(vgg, style))]
     if guided:
         # The style image in one region, the style of the content image in another.
-        own = {name: mean_gram(f) for name, f in vgg(content, STYLE_FACTORS).items()}
         first, second = (random_guides(vgg, content, seed) for seed in (3, 4))
-        regions = [Region(grams, first, 0.3), Region(own, second, 0.6)]
+        regions = [
+            Region(*statistics_of(vgg, style), first, 0.3),
+            Region(*statistics_of(vgg, content), second, 0.6),
+        ]
     return make_objective(
         vgg,
         vgg(content, CONTENT_FACTORS),
@@ -80,6 +91,15 @@ def objective_of(
         beta=beta,
         tv_weight=tv,
         balanced=balanced,
+    )
+
+
+def statistics_of(vgg: Vgg19, image: Tensor) -> Statistics:
+    """Of a whole picture; `style_statistics` has its own tests."""
+    features = vgg(image, STYLE_FACTORS)
+    return Statistics(
+        {name: mean_gram(f) for name, f in features.items()},
+        {name: f.mean((0, 2, 3)) for name, f in features.items()},
     )
 
 
@@ -134,7 +154,11 @@ def naive_terms(
             t = torch.einsum("ihw,jhw->ij", target[0], target[0]) / target[0, 0].numel()
             loss = (g - t).square().sum() / (4 * g.shape[0] ** 2)
             if balanced:
+                mean = (f[name] * guide).sum((0, 2, 3)) / guide.sum()
+                own = target.mean((0, 2, 3))
                 loss = BALANCED.style * (g - t).square().sum() / t.square().sum()
+                distance = (mean - own).square().sum() / own.square().sum()
+                loss = loss + BALANCED.style * BALANCED.means * distance
             style = style + factor / len(STYLE_FACTORS) * share * loss
     down, right = x[:, :, 1:] - x[:, :, :-1], x[..., 1:] - x[..., :-1]
     tv = 255**2 * (down.square().sum() + right.square().sum())
@@ -252,7 +276,7 @@ def test_the_balanced_objective_does_not_depend_on_the_size(
 ) -> None:
     """For four mirrored copies of all pictures losses are the same; the paper's are four times.
 
-    Not exactly, because they have less border, beyond which deep layers see zeros.
+    Not exactly, because they have less border, beyond which the layers see something else.
     """
 
     def fourfold(x: Tensor) -> Tensor:
@@ -284,14 +308,15 @@ def test_features_that_are_all_zero_have_the_loss_that_the_balanced_terms_are_re
     p = to_tensor(Image.open(photo), (32, 24))
     a = to_tensor(Image.open(painting), (32, 24))
     objective = objective_of(vgg, p, a, 1.0, 1.0, balanced=True)
-    shares = {("content", name): f / len(CONTENT_FACTORS) for name, f in CONTENT_FACTORS.items()}
+    shares = {(ContentTerm, name): f / len(CONTENT_FACTORS) for name, f in CONTENT_FACTORS.items()}
     for layer, factor in STYLE_FACTORS.items():
-        shares["style", layer] = BALANCED.style * factor / len(STYLE_FACTORS)
+        shares[StyleTerm, layer] = BALANCED.style * factor / len(STYLE_FACTORS)
+        shares[MeanTerm, layer] = BALANCED.means * shares[StyleTerm, layer]
     for term in objective.terms:
         if term.layer is not None:
             zeros = torch.zeros_like(vgg(p, [term.layer])[term.layer])
             value = term.evaluate(zeros, zeros.clone(), 1.0).item()
-            assert value == pytest.approx(shares.pop((term.name, term.layer)), rel=1e-5)
+            assert value == pytest.approx(shares.pop((type(term), term.layer)), rel=1e-5)
     assert not shares
 
 
@@ -305,7 +330,7 @@ def test_a_target_that_is_all_zero_gives_finite_numbers(
     objective = make_objective(
         vgg,
         {"relu4_2": torch.zeros_like(taps["relu4_2"])},
-        [Region({"relu2_1": torch.zeros(128, 128)})],
+        [Region({"relu2_1": torch.zeros(128, 128)}, {"relu2_1": torch.zeros(128)})],
         content_layers={"relu4_2": 1.0},
         style_layers={"relu2_1": 1.0},
         alpha=1.0,

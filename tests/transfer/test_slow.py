@@ -17,6 +17,7 @@ from stylize import Step, Stylizer
 from stylize.images import encode
 from stylize.network.names import LAYERS
 from stylize.transfer.job import Job
+from stylize.transfer.start import start_image
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -94,7 +95,7 @@ def test_no_run_gets_stuck_or_diverges() -> None:
         for totals in losses.values():
             assert all(map(math.isfinite, totals)), run
             assert len(totals) == 1 or totals[-1] < totals[0], run
-        first = stylizer.start_image(job, job.size)[0].permute(1, 2, 0).clamp(0, 1)
+        first = start_image(job, job.size)[0].permute(1, 2, 0).clamp(0, 1)
         start = encode.to_image(first.numpy())
         moved = ImageStat.Stat(ImageChops.difference(result.image, start)).mean
         assert max(moved) > 2, run

@@ -34,7 +34,7 @@ from stylize.transfer.job import Job
 from stylize.transfer.losses import gram
 from stylize.transfer.objective import Objective
 from stylize.transfer.optimize import LBFGS
-from stylize.transfer.targets import GramCache, find_targets
+from stylize.transfer.targets import StyleCache, find_targets
 
 #: Layers that take less time, for tests in which they do not matter.
 SHALLOW = {"content_layers": "relu2_2", "style_layers": "relu1_1,relu2_1"}
@@ -328,7 +328,7 @@ def test_the_style_scale_sets_the_size_at_which_the_network_sees_a_style_image(
     monkeypatch.setattr(targets, "to_tensor", recorded)
     for scale in (0.5, 1, 2):
         job = Job.prepare(Options(size=96, style_scale=scale, **SHALLOW), photo, [painting])
-        find_targets(stylizer.vgg, GramCache(), job, (96, 64))
+        find_targets(stylizer.vgg, StyleCache(), job, (96, 64))
     assert set(sizes[::2]) == {(96, 64)}, "the content image"
     assert [round(w * h / (96 * 64), 1) for w, h in sizes[1::2]] == [0.2, 1.0, 4.0]
 
@@ -524,7 +524,7 @@ def test_a_color_mode_without_an_entry_is_an_error(
     options = unchecked(stylizer.options.replace(size=32), color="sepia")
     job = Job.prepare(options, photo, [painting])
     with pytest.raises(KeyError, match="sepia"):
-        find_targets(stylizer.vgg, GramCache(), job, job.size)
+        find_targets(stylizer.vgg, StyleCache(), job, job.size)
     with pytest.raises(KeyError, match="sepia"):
         module.finish_picture(torch.rand(1, 3, 21, 32), job)
 
@@ -654,14 +654,14 @@ def test_a_style_image_is_shown_to_the_network_once_for_each_scale(
 ) -> None:
     """For all content images of one size; and the results are those of a new `Stylizer`."""
     sizes: list[tuple[int, ...]] = []
-    mean_grams = targets.mean_grams
+    style_statistics = targets.style_statistics
 
     def recorded(vgg: Any, image: Tensor, *rest: Any) -> Any:
         sizes.append(tuple(image.shape))
-        return mean_grams(vgg, image, *rest)
+        return style_statistics(vgg, image, *rest)
 
-    monkeypatch.setattr(targets, "mean_grams", recorded)
-    monkeypatch.setattr(stylizer, "cache", GramCache())
+    monkeypatch.setattr(targets, "style_statistics", recorded)
+    monkeypatch.setattr(stylizer, "cache", StyleCache())
     few: dict[str, Any] = {"size": 64, "scales": 2, "iterations": 4, **SHALLOW}
     other = Image.new("RGB", (451, 300), "orange")
     results = [stylizer(picture, painting, **few) for picture in (photo, other, photo)]
@@ -679,14 +679,14 @@ def test_a_style_image_is_shown_to_the_network_once_for_each_scale(
 
 
 def test_the_cache_of_gram_matrices_is_bounded() -> None:
-    cache = GramCache()
+    cache = StyleCache()
     computed: list[int] = []
 
     def compute(number: int) -> dict[str, Tensor]:
         computed.append(number)
         return {}
 
-    for number in (*range(GramCache.MOST), 0, GramCache.MOST, 0, 1):
+    for number in (*range(StyleCache.MOST), 0, StyleCache.MOST, 0, 1):
         cache.get(number, lambda number=number: compute(number))  # type: ignore[misc]
-    assert computed == [*range(GramCache.MOST + 1), 1], "the least recently used is dropped"
-    assert len(cache.stored) == GramCache.MOST
+    assert computed == [*range(StyleCache.MOST + 1), 1], "the least recently used is dropped"
+    assert len(cache.stored) == StyleCache.MOST

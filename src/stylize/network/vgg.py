@@ -32,6 +32,14 @@ _LAST_OF_BLOCK = {
 }
 
 
+#: The layers that see the outermost positions repeated beyond the border. A departure from VGG-19,
+#: which was trained with zeros there: no painting continues in that way, and the optimisation makes
+#: up for it with a line and a strip of odd colours along the border. Deeper layers keep the zeros.
+#: Repeated in all of them, a border pixel would count so often (in a corner, eight times as much as
+#: elsewhere) that every step of the optimisation would have to be shorter.
+BORDER_REPEATED = LAYERS[:3]
+
+
 def _average_backward(gradient: Tensor, pooling_input: Tensor) -> Tensor:
     height, width = gradient.shape[2:]
     # The pooling ignores an odd last row or column, so the gradient there is zero.
@@ -49,6 +57,22 @@ def _maximum_backward(gradient: Tensor, pooling_input: Tensor) -> Tensor:
         gradient, pooling_input, [2, 2], [2, 2], [0, 0], [1, 1], False, indices
     )
     return result
+
+
+def _repeat_border(x: Tensor) -> Tensor:
+    """Surround a picture or feature maps with a copy of the outermost positions."""
+    return pad(x, (1, 1, 1, 1), "replicate").contiguous(memory_format=torch.channels_last)
+
+
+def _repeat_border_backward(padded: Tensor) -> Tensor:
+    """The gradient with respect to the input of `_repeat_border`, from that of its result."""
+    for axis in (2, 3):
+        length = padded.shape[axis] - 2
+        inner = padded.narrow(axis, 1, length)
+        inner.select(axis, 0).add_(padded.select(axis, 0))
+        inner.select(axis, length - 1).add_(padded.select(axis, length + 1))
+        padded = inner
+    return padded.contiguous(memory_format=torch.channels_last)
 
 
 class Pooling(NamedTuple):
@@ -152,11 +176,15 @@ class Vgg19:
         """Yield each layer's name and activation, down to the deepest requested layer."""
         if not requested <= set(LAYERS):
             raise KeyError(f"no such layer in VGG-19: {sorted(requested - set(LAYERS))}")
-        x = self._prepare(image)
+        x = (image * self.gain + self.offset).to(self.dtype)
+        x = x.contiguous(memory_format=torch.channels_last)
         depth = max((LAYERS.index(layer) + 1 for layer in requested), default=0)
         for layer in LAYERS[:depth]:
             weight, bias = self.convs[layer]
-            x = conv2d(x, weight, bias, padding=0 if layer == LAYERS[0] else 1).relu_()
+            if layer in BORDER_REPEATED:
+                x = conv2d(_repeat_border(x), weight, bias).relu_()
+            else:
+                x = conv2d(x, weight, bias, padding=1).relu_()
             yield layer, x
             if layer in _LAST_OF_BLOCK and layer != LAYERS[depth - 1]:
                 x = POOLINGS[self.pooling].forward(x)
@@ -176,9 +204,13 @@ class Vgg19:
         while activations:
             layer, gradient = self._relu_backward(activations, gradient, add_gradient)
             weight, _ = self.convs[layer]
-            gradient = conv_transpose2d(gradient, weight, padding=0 if layer == LAYERS[0] else 1)
+            if layer in BORDER_REPEATED:
+                gradient = _repeat_border_backward(conv_transpose2d(gradient, weight))
+            else:
+                gradient = conv_transpose2d(gradient, weight, padding=1)
         assert gradient is not None
-        return self._prepare_backward(gradient)
+        # Contiguous, as pictures are: L-BFGS would copy mixed layouts at every dot product.
+        return (gradient.to(self.gain.dtype) * self.gain).contiguous()
 
     def _relu_backward(
         self, activations: dict[str, Tensor], gradient: Tensor | None, add_gradient: AddGradient
@@ -204,25 +236,3 @@ class Vgg19:
         # No gradient passes where the ReLU's output is 0.
         torch.ops.aten.threshold_backward.grad_input(gradient, activation, 0, grad_input=gradient)
         return layer, gradient
-
-    def _prepare(self, image: Tensor) -> Tensor:
-        """Return the picture as the first convolution expects it, with a border of one pixel.
-
-        Like every layer, the first one was trained with zeros beyond the border. At the layer that
-        reads colours this amounts to a grey frame, which no style image has, and the optimisation
-        compensates for it with a strip of odd colours. So the border pixels are repeated instead.
-        """
-        x = (image * self.gain + self.offset).to(self.dtype)
-        return pad(x, (1, 1, 1, 1), "replicate").contiguous(memory_format=torch.channels_last)
-
-    def _prepare_backward(self, padded: Tensor) -> Tensor:
-        """Return the gradient with respect to the picture from that of `_prepare`'s result."""
-        gradient = padded.to(self.gain.dtype)
-        for axis in (2, 3):
-            length = gradient.shape[axis] - 2
-            inner = gradient.narrow(axis, 1, length)
-            inner.select(axis, 0).add_(gradient.select(axis, 0))
-            inner.select(axis, length - 1).add_(gradient.select(axis, length + 1))
-            gradient = inner
-        # Contiguous, as pictures are: L-BFGS would copy mixed layouts at every dot product.
-        return (gradient * self.gain).contiguous()

@@ -25,7 +25,7 @@ from .objective import TERMS
 from .optimize import State
 from .step import Losses
 
-_HEAD = b"stylize checkpoint 2\n"
+_HEAD = b"stylize checkpoint 3\n"
 
 
 @dataclass
@@ -166,7 +166,8 @@ class _HashingWriter:
 
 def _losses_from_values(values: list[float]) -> Losses:
     """The losses out of the values of `Losses.as_dict`."""
-    return Losses(dict(zip([kind.name for kind in TERMS], values[:-1], strict=True)), values[-1])
+    names = dict.fromkeys(kind.name for kind in TERMS)  # several kinds may share a name
+    return Losses(dict(zip(names, values[:-1], strict=True)), values[-1])
 
 
 def _state_to_dict(state: State | None) -> dict[str, Any] | None:

@@ -4,22 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from .color import COLOR_MODES
 from .job import Job
-from .targets import masks_at
-from .tensors import alpha_tensor, to_tensor
+from .styles import masks_at
+from .tensors import alpha_tensor, enlarge, to_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-def enlarge(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize a 1 x 3 x H x W picture to another (width, height), bicubically."""
-    if (image.shape[3], image.shape[2]) == size:
-        return image
-    return interpolate(image, size[::-1], mode="bicubic", align_corners=False)
 
 
 @torch.no_grad()

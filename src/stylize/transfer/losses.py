@@ -71,6 +71,37 @@ def mean_gram(features: Tensor, guide: Tensor | None = None) -> Tensor:
     return total / weight
 
 
+def mean_features(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """The mean of each feature map over its positions, sum_k m_k F_ik / sum_k m_k.
+
+    Args:
+        features: 1 x N x H x W.
+        guide: m, as in `gram_and_weight`; not 0 everywhere.
+
+    Returns:
+        N; float32 where the features have 16 bits.
+    """
+    total, weight = sum_and_weight(features, guide)
+    return total / weight
+
+
+def sum_and_weight(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The sum of each feature map over its positions, and the number it is to be divided by.
+
+    Args:
+        features: 1 x N x H x W.
+        guide: m, as in `gram_and_weight`.
+
+    Returns:
+        N, and a scalar.
+    """
+    if guide is None:
+        count = torch.tensor(features.shape[2] * features.shape[3])
+        return features.sum((0, 2, 3), dtype=accumulator(features)), count
+    total = (features * guide).sum((0, 2, 3), dtype=accumulator(features))
+    return total, guide.to(total.dtype).sum()
+
+
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
     """L_content = 1/2 sum_ij (F_ij - P_ij)^2 (eq. 1), a sum over positions.
 
@@ -102,6 +133,23 @@ def style_loss(picture_gram: Tensor, target: Tensor) -> Tensor:
         A scalar.
     """
     return (picture_gram - target).square().sum() / (4 * target.shape[0] ** 2)
+
+
+def mean_loss(picture_mean: Tensor, target: Tensor) -> Tensor:
+    """sum_i (mean of F_i - mean of the style's F_i)^2, over the feature maps of one layer.
+
+    Not in the paper. A Gram matrix leaves open how much of it is due to the mean and how much to
+    the variance (Risser et al. 2017, arXiv:1701.08893), so that a bare sky and a grainy one may
+    have the same. Galerne et al. 2022 (arXiv:2212.13459) add means for that reason.
+
+    Args:
+        picture_mean: N, of the picture.
+        target: N, of the style image.
+
+    Returns:
+        A scalar.
+    """
+    return (picture_mean - target).square().sum()
 
 
 def total_variation(image: Tensor) -> Tensor:

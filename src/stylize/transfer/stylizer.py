@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import OptimizationError, OptionError
-from ..images.picture import Picture, Source, crop
+from ..images.picture import Source
 from ..network import weights
 from ..network.normalized import NETWORKS
 from ..network.vgg import Vgg19
@@ -19,22 +19,17 @@ from ..settings.options import Options, flag
 from ..settings.recipe import Recipe
 from . import device, memory
 from .checkpoint import Checkpoint
-from .finish import enlarge, finish_picture
+from .finish import finish_picture
 from .job import Job
 from .objective import Objective
 from .optimize import OPTIMIZERS, Optimizer
 from .result import Result
 from .scales import Scale
+from .start import start_image
 from .step import Callback, Losses, Step
-from .targets import GramCache, find_targets, recolored
-from .tensors import to_tensor
+from .targets import StyleCache, find_targets
 
 log = logging.getLogger(__name__)
-
-#: Standard deviation of the white noise about mid grey that a run starts from. The paper's start is
-#: white noise of no stated amplitude; strong noise (uniform over [0, 1]) is still seen as grain in
-#: the result.
-NOISE = 0.1
 
 
 def stylize(
@@ -115,7 +110,7 @@ class Stylizer:
             numbers = NETWORKS[self.options.network](loaded, self.options.pooling)
             dtype = device.network_dtype(self.options.precision, self.device)
             self.vgg = Vgg19(numbers, self.options.pooling, self.device, dtype)
-        self.cache = GramCache()
+        self.cache = StyleCache()
         self.digest = numbers.digest
         log.info("VGG-19 (%s weights) on %s in %s", self.options.weights, self.device, dtype)
 
@@ -286,7 +281,7 @@ class Stylizer:
             checkpoint: its state is handed over, if it still has one.
         """
         state = checkpoint.pop_state() if checkpoint else None
-        start = state.image if state else self.start_image(job, scale.size, coarser)
+        start = state.image if state else start_image(job, scale.size, coarser).to(self.device)
         objective = Objective.build(find_targets(self.vgg, self.cache, job, scale.size))
         return OPTIMIZERS[job.options.optimizer](objective, start, job.options, state)
 
@@ -305,41 +300,6 @@ class Stylizer:
         losses = run.losses[: run.losses_before + (state.done if state else 0)]
         recipe = self.recipe(run.job)
         return Checkpoint(recipe, number, coarser, state, tuple(losses), run.seconds)
-
-    def start_image(self, job: Job, size: tuple[int, int], coarser: Tensor | None = None) -> Tensor:
-        """The picture from which the optimisation starts at one scale, 1 x 3 x H x W.
-
-        At the first scale that is noise, or the start picture cropped to the result's proportions.
-        At a finer scale it is the coarser picture enlarged and, where there is a start picture, the
-        start picture's detail that was too fine for the coarser scale.
-
-        Args:
-            job: pictures and options.
-            size: (width, height) at this scale.
-            coarser: the picture painted at the scale before; None at the first.
-        """
-        if job.start is None:
-            return enlarge(coarser, size) if coarser is not None else self._noise(job, size)
-        picture = self._start_picture(job, job.start, size)
-        if coarser is None:
-            return picture
-        before = self._start_picture(job, job.start, (coarser.shape[3], coarser.shape[2]))
-        return enlarge(coarser - before, size) + picture
-
-    def _noise(self, job: Job, size: tuple[int, int]) -> Tensor:
-        # Drawn on the CPU, so that a seed means the same noise on every device.
-        generator = torch.Generator("cpu").manual_seed(job.options.seed)
-        shape = (1, 3, size[1], size[0])
-        noise = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
-        return (0.5 + NOISE * noise).to(self.device)
-
-    def _start_picture(self, job: Job, picture: Picture, size: tuple[int, int]) -> Tensor:
-        """A start picture at a size (width, height); the content image is not cropped."""
-        middle = picture if picture is job.content else crop(picture, size)
-        start = to_tensor(middle, size).to(self.device)
-        if job.options.init == "style":
-            return recolored(job, start, to_tensor(job.content, size).to(self.device))
-        return start
 
 
 def _too_large(job: Job) -> str:

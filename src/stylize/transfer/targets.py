@@ -1,28 +1,39 @@
-"""What the picture should come to resemble at one scale: content features and Gram matrices."""
+"""What the picture should come to resemble at one scale: content features, style statistics."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..images.picture import Picture, resize_map
+from ..images.picture import Picture
 from ..network.names import poolings_before
 from ..network.vgg import Vgg19
 from . import guidance
 from .color import COLOR_MODES
 from .job import Job
-from .losses import gram_and_weight
-from .scales import style_size
-from .tensors import alpha_tensor, to_tensor
+from .losses import gram_and_weight, sum_and_weight
+from .styles import masks_at, recolored, shown_size, visible_part
+from .tensors import to_tensor
 
 #: Side, in pixels, of the tiles in which a large style image is shown to the network, and the
 #: width of what is shown around each tile: relu5_4 sees 126 pixels to each side. Both are multiples
 #: of 16, so that the poolings of all tiles fall on one grid.
 TILE, AROUND = 1024, 128
 
-Grams = dict[str, Tensor]
+
+class Statistics(NamedTuple):
+    """What describes a style: sums over positions, divided by their number.
+
+    Attributes:
+        grams: the mean Gram matrix by layer, each N x N.
+        means: the mean of each feature map by layer, each N.
+    """
+
+    grams: dict[str, Tensor]
+    means: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class Region:
     Attributes:
         grams: mean Gram matrix of the style by layer, each N x N, for the layers that see the
             region.
+        means: mean of the style's feature maps by layer, each N, for the same layers.
         guides: where the region is, by layer: 1 x 1 x H_l x W_l in [0, 1]; empty for everywhere.
         share: the region's part of the picture's area, by which its loss is multiplied. At each
             pixel the gradient of a mean Gram matrix grows as 1 / area; the factor cancels that, so
@@ -39,6 +51,7 @@ class Region:
     """
 
     grams: Mapping[str, Tensor]
+    means: Mapping[str, Tensor] = field(default_factory=dict)
     guides: Mapping[str, Tensor] = field(default_factory=dict)
     share: float = 1.0
 
@@ -60,20 +73,20 @@ class Targets:
     regions: Sequence[Region]
 
 
-class GramCache:
-    """The Gram matrices of the style images that were seen last.
+class StyleCache:
+    """The statistics of the style images that were seen last.
 
     Many content images are painted with one style; at each scale the style is then shown to the
     network once.
     """
 
-    #: Sets of Gram matrices that are stored; 2.4 MB each with the default layers.
+    #: How many are stored; 2.4 MB each with the default layers.
     MOST = 32
 
     def __init__(self) -> None:
-        self.stored: OrderedDict[Hashable, Grams] = OrderedDict()
+        self.stored: OrderedDict[Hashable, Statistics] = OrderedDict()
 
-    def get(self, key: Hashable, compute: Callable[[], Grams]) -> Grams:
+    def get(self, key: Hashable, compute: Callable[[], Statistics]) -> Statistics:
         """What is stored under a key; computed and stored where it is not there."""
         if key not in self.stored:
             self.stored[key] = compute()
@@ -84,12 +97,12 @@ class GramCache:
 
 
 @torch.no_grad()
-def find_targets(vgg: Vgg19, cache: GramCache, job: Job, size: tuple[int, int]) -> Targets:
+def find_targets(vgg: Vgg19, cache: StyleCache, job: Job, size: tuple[int, int]) -> Targets:
     """Show the content image and the style images to the network.
 
     Args:
         vgg: the network.
-        cache: the Gram matrices of styles that were seen before.
+        cache: the statistics of styles that were seen before.
         job: pictures and options.
         size: (width, height) of the picture at this scale.
     """
@@ -98,47 +111,47 @@ def find_targets(vgg: Vgg19, cache: GramCache, job: Job, size: tuple[int, int]) 
     return Targets(vgg, job, features, _regions(vgg, cache, job, content))
 
 
-def _regions(vgg: Vgg19, cache: GramCache, job: Job, content: Tensor) -> list[Region]:
+def _regions(vgg: Vgg19, cache: StyleCache, job: Job, content: Tensor) -> list[Region]:
     """One region for each mask; without masks a single one, with the blend of all styles."""
     if not job.style_layers:
         return []
     if not job.masks:
-        blend: Grams = {}
+        blend = Statistics({}, {})
         for style, share in zip(job.styles, job.shares, strict=True):
-            for layer, gram in _style_grams(vgg, cache, job, style, content, None).items():
-                blend[layer] = blend.get(layer, 0) + share * gram
-        return [Region(blend)]
+            statistics = _style_statistics(vgg, cache, job, style, content, None)
+            for mixed, own in zip(blend, statistics, strict=True):
+                for layer, values in own.items():
+                    mixed[layer] = mixed.get(layer, 0) + share * values
+        return [Region(*blend)]
     size = (content.shape[3], content.shape[2])
     regions = []
     for style, mask in zip(job.styles, masks_at(job, size).to(content), strict=True):
         mask = mask[None]
         guides = guidance.guides(mask, job.style_layers)
         if guides:  # otherwise the region is too small to be seen at this size
-            grams = _style_grams(vgg, cache, job, style, content, mask)
-            seen = {layer: grams[layer] for layer in guides}
-            regions.append(Region(seen, guides, guidance.share(mask)))
+            grams, means = _style_statistics(vgg, cache, job, style, content, mask)
+            region = Region(
+                {layer: grams[layer] for layer in guides},
+                {layer: means[layer] for layer in guides},
+                guides,
+                guidance.share(mask),
+            )
+            regions.append(region)
     return regions
 
 
-def masks_at(job: Job, size: tuple[int, int]) -> Tensor:
-    """The job's masks at a size (width, height): K x 1 x H x W, with a sum of at most 1."""
-    maps = [torch.from_numpy(resize_map(mask, size)) for mask in job.masks]
-    return guidance.share_overlaps(torch.stack(maps)[:, None])
-
-
-def _style_grams(
-    vgg: Vgg19, cache: GramCache, job: Job, style: Picture, content: Tensor, mask: Tensor | None
-) -> Grams:
-    """A style image's mean Gram matrix at each style layer."""
-    size = (content.shape[3], content.shape[2])
-    shown = style_size(style.size, size, job.options.style_scale, job.smallest)
+def _style_statistics(
+    vgg: Vgg19, cache: StyleCache, job: Job, style: Picture, content: Tensor, mask: Tensor | None
+) -> Statistics:
+    """A style image's statistics at the style layers."""
+    shown = shown_size(job, style, (content.shape[3], content.shape[2]))
     layers = tuple(job.style_layers)
 
-    def compute() -> Grams:
+    def compute() -> Statistics:
         image = to_tensor(style, shown).to(content)
-        visible = _visible(style, shown, image)
+        visible = visible_part(style, shown, image)
         image = recolored(job, image, content, visible, mask)
-        return mean_grams(vgg, image, layers, visible)
+        return style_statistics(vgg, image, layers, visible)
 
     if COLOR_MODES[job.options.color].recolor_style:
         return compute()  # depends on the content image
@@ -146,48 +159,12 @@ def _style_grams(
     return cache.get((style.digest, shown, layers, job.options.threads), compute)
 
 
-def recolored(
-    job: Job,
-    style: Tensor,
-    content: Tensor,
-    visible: Tensor | None = None,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """A style image, recoloured as `--color` says.
-
-    Args:
-        job: whose colour mode and content image count.
-        style: 1 x 3 x H x W.
-        content: 1 x 3 x H x W, at the size of any scale.
-        visible: alpha of the style image, 1 x 1 x H x W; None where it is opaque.
-        mask: 1 x 1 x H x W, of the content image's size: where its colours count; None for
-            everywhere.
-    """
-    recolor = COLOR_MODES[job.options.color].recolor_style
-    if recolor is None:
-        return style
-    where = _visible(job.content, (content.shape[3], content.shape[2]), content)
-    if mask is not None:
-        where = mask if where is None or not (where * mask).sum() else where * mask
-    return recolor(style, content, where, visible)
-
-
-def _visible(picture: Picture, size: tuple[int, int], like: Tensor) -> Tensor | None:
-    """The alpha channel, 1 x 1 x H x W; None where all of the picture counts.
-
-    All of it counts if it is opaque, and also if nothing is visible at this size: then there is
-    nothing to weigh, and the filled picture is used.
-    """
-    alpha = alpha_tensor(picture, size)
-    return None if alpha is None or not alpha.any() else alpha.to(like)
-
-
-def mean_grams(
+def style_statistics(
     vgg: Vgg19, image: Tensor, layers: Sequence[str], visible: Tensor | None = None
-) -> Grams:
-    """The mean Gram matrix of a picture at each layer, in memory that does not grow with it.
+) -> Statistics:
+    """The statistics of a picture at each layer, in memory that does not grow with it.
 
-    Gram matrices are sums over positions, so that a large picture can be shown in tiles. Each tile
+    They are sums over positions, so that a large picture can be shown in tiles. Each tile
     is shown with as much around it as the deepest layer sees: the result is that of the whole.
 
     Args:
@@ -195,14 +172,12 @@ def mean_grams(
         image: 1 x 3 x H x W in [0, 1].
         layers: names out of `LAYERS`.
         visible: 1 x 1 x H x W in [0, 1], how much each place counts; None for all alike.
-
-    Returns:
-        N_l x N_l by layer.
     """
     height, width = image.shape[2:]
     # A layer that sees nothing of the visible part takes the picture as it was filled.
     guides = guidance.guides(visible, layers) if visible is not None else {}
-    sums: dict[str, tuple[Tensor, Tensor]] = {}
+    grams: dict[str, tuple[Tensor, Tensor]] = {}
+    means: dict[str, tuple[Tensor, Tensor]] = {}
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
             margin_top, margin_left = min(top, AROUND), min(left, AROUND)
@@ -217,9 +192,14 @@ def mean_grams(
                 y, x = top // stride, left // stride
                 bottom, right = y + core.shape[2], x + core.shape[3]
                 guide = guides[layer][:, :, y:bottom, x:right] if layer in guides else None
-                gram, weight = gram_and_weight(core, guide)
-                total, count = sums.get(layer, (0, 0))
-                sums[layer] = total + gram, count + weight
+                for sums, summed in ((grams, gram_and_weight), (means, sum_and_weight)):
+                    part, weight = summed(core, guide)
+                    total, count = sums.get(layer, (0, 0))
+                    sums[layer] = total + part, count + weight
+    return Statistics(_divided(grams), _divided(means))
+
+
+def _divided(sums: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     return {layer: total / weight for layer, (total, weight) in sums.items()}
 
 

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ..images.picture import Picture, alpha_map, resize
 
@@ -31,3 +32,10 @@ def alpha_tensor(picture: Picture, size: tuple[int, int]) -> Tensor | None:
     """
     alpha = alpha_map(picture, size)
     return None if alpha is None else torch.from_numpy(alpha)[None, None]
+
+
+def enlarge(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize a 1 x 3 x H x W picture to another (width, height), bicubically."""
+    if (image.shape[3], image.shape[2]) == size:
+        return image
+    return interpolate(image, size[::-1], mode="bicubic", align_corners=False)
