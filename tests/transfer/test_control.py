@@ -453,15 +453,49 @@ def test_from_noise_each_scale_gets_the_detail_of_the_photo_and_noise_like_the_p
     assert coarse.std() < 0.2 * noise.std()
 
 
+def octave_noise(stylizer: Stylizer, photo: Any, styles: list[Any], **changes: Any) -> Tensor:
+    """What a finer scale starts with besides the photo's detail; 43 x 64."""
+    options = stylizer.options.replace(**changes)
+    job = Job.prepare(options, photo, styles)
+    without = Job.prepare(options.replace(style_weight=0), photo, styles)
+    coarser = torch.zeros(1, 3, 21, 32)
+    return start_image(job, (64, 43), coarser) - start_image(without, (64, 43), coarser)
+
+
 def test_noise_of_a_new_octave_stays_in_its_style_s_mask(
     stylizer: Stylizer, photo: str, painting: str, half: str
 ) -> None:
-    job = Job.prepare(stylizer.options.replace(mask=half), photo, [painting])
-    coarser = torch.zeros(1, 3, 21, 32)
-    changed = start_image(job, (64, 43), coarser) - start_image(
-        Job.prepare(stylizer.options.replace(style_weight=0), photo, [painting]), (64, 43), coarser
-    )
-    assert changed[..., :30].std() > 20 * changed[..., 38:].abs().max()
+    noise = octave_noise(stylizer, photo, [painting], mask=half)
+    assert noise[..., :30].std() > 20 * noise[..., 38:].abs().max()
+
+
+def test_noise_of_a_new_octave_is_as_strong_in_blends_overlapping_masks_and_cut_out_styles(
+    stylizer: Stylizer, photo: str, painting: str, tmp_path: Path
+) -> None:
+    alone = octave_noise(stylizer, photo, [painting]).std().item()
+    blend = octave_noise(stylizer, photo, [painting] * 2, blend="0.3,0.7")
+    assert blend.std().item() == pytest.approx(alone, rel=0.1)
+    Image.new("L", (8, 8), 255).save(tmp_path / "all.png")
+    masks = (str(tmp_path / "all.png"),) * 2
+    masked = octave_noise(stylizer, photo, [painting] * 2, mask=masks)
+    assert masked.std().item() == pytest.approx(alone, rel=0.1)
+    cut = Image.open(painting).convert("RGBA")
+    alpha = Image.new("L", cut.size)
+    alpha.paste(255, (cut.width // 4, cut.height // 4, 3 * cut.width // 4, 3 * cut.height // 4))
+    cut.putalpha(alpha)
+    assert octave_noise(stylizer, photo, [cut]).std().item() == pytest.approx(alone, rel=0.5)
+
+
+def test_noise_of_a_new_octave_has_the_colours_that_its_mask_asks_for(
+    stylizer: Stylizer, painting: str, half: str
+) -> None:
+    """A photo that is grey where the style applies, under `--color match`."""
+    colors = np.random.default_rng(0).integers(0, 256, (43, 64, 3), dtype=np.uint8)
+    colors[:, :34] = np.linspace(90, 160, 43, dtype=np.uint8)[:, None, None]
+    noise = octave_noise(stylizer, Image.fromarray(colors), [painting], mask=half, color="match")
+    noise = noise[..., :30]
+    grey = noise.mean(1, keepdim=True)
+    assert (noise - grey).std() < 0.3 * grey.std()
 
 
 @pytest.mark.parametrize("size", [(31, 20), (8, 40), (50, 50)])

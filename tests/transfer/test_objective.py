@@ -30,13 +30,13 @@ STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 BALANCED = OBJECTIVES["balanced"]
 
 
-def test_every_value_of_the_objective_option_has_a_convention() -> None:
+def test_every_value_of_the_objective_option_has_a_scaling() -> None:
     (option,) = (field for field in fields(Options) if field.name == "objective")
     assert tuple(OBJECTIVES) == option.metadata["choices"]
 
 
 @pytest.mark.parametrize("kind", TERMS)
-def test_an_objective_without_a_convention_is_an_error(kind: Any) -> None:
+def test_an_objective_without_a_scaling_is_an_error(kind: Any) -> None:
     """In every term: none falls back to another objective."""
     options = SimpleNamespace(content_weight=1.0, style_weight=1.0, tv_weight=1.0, objective="sum")
     layers = {"relu1_1": 1.0}
@@ -304,7 +304,7 @@ def test_the_balanced_objective_does_not_depend_on_the_size(
 def test_features_that_are_all_zero_have_the_loss_that_the_balanced_terms_are_relative_to(
     vgg: Vgg19, photo: str, painting: str
 ) -> None:
-    """1 for content and `Convention.style` for style, times the layer's part."""
+    """1 for content and `TermScaling.style` for style, times the layer's part."""
     p = to_tensor(Image.open(photo), (32, 24))
     a = to_tensor(Image.open(painting), (32, 24))
     objective = objective_of(vgg, p, a, 1.0, 1.0, balanced=True)

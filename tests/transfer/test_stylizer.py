@@ -34,7 +34,7 @@ from stylize.transfer.job import Job
 from stylize.transfer.losses import gram
 from stylize.transfer.objective import Objective
 from stylize.transfer.optimize import LBFGS
-from stylize.transfer.targets import StyleCache, find_targets
+from stylize.transfer.targets import Statistics, StyleCache, find_targets
 
 #: Layers that take less time, for tests in which they do not matter.
 SHALLOW = {"content_layers": "relu2_2", "style_layers": "relu1_1,relu2_1"}
@@ -678,13 +678,13 @@ def test_a_style_image_is_shown_to_the_network_once_for_each_scale(
     assert len(sizes) == 8, "matched to a photo, or seen by other layers, it is another one"
 
 
-def test_the_cache_of_gram_matrices_is_bounded() -> None:
+def test_the_cache_of_styles_is_bounded() -> None:
     cache = StyleCache()
     computed: list[int] = []
 
-    def compute(number: int) -> dict[str, Tensor]:
+    def compute(number: int) -> Statistics:
         computed.append(number)
-        return {}
+        return Statistics({}, {})
 
     for number in (*range(StyleCache.MOST), 0, StyleCache.MOST, 0, 1):
         cache.get(number, lambda number=number: compute(number))  # type: ignore[misc]

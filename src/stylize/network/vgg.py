@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, max_pool2d, pad
+from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, max_pool2d
 
 from .names import BLOCKS, LAYERS
 from .weights import Weights
@@ -34,9 +34,9 @@ _LAST_OF_BLOCK = {
 
 #: The layers that see the outermost positions repeated beyond the border. A departure from VGG-19,
 #: which was trained with zeros there: no painting continues in that way, and the optimisation makes
-#: up for it with a line and a strip of odd colours along the border. Deeper layers keep the zeros.
-#: Repeated in all of them, a border pixel would count so often (in a corner, eight times as much as
-#: elsewhere) that every step of the optimisation would have to be shorter.
+#: up for it with a line and a strip of odd colours along the border. Deeper layers keep the zeros:
+#: repeated in every layer, a pixel in a corner would weigh eight times as much as others, and each
+#: step of the optimisation would have to be shorter.
 BORDER_REPEATED = LAYERS[:3]
 
 
@@ -60,8 +60,16 @@ def _maximum_backward(gradient: Tensor, pooling_input: Tensor) -> Tensor:
 
 
 def _repeat_border(x: Tensor) -> Tensor:
-    """Surround a picture or feature maps with a copy of the outermost positions."""
-    return pad(x, (1, 1, 1, 1), "replicate").contiguous(memory_format=torch.channels_last)
+    """Surround a picture or feature maps with a copy of the outermost positions.
+
+    torch's own padding refuses feature maps of more than 2^31 values on a GPU.
+    """
+    size = (*x.shape[:2], x.shape[2] + 2, x.shape[3] + 2)
+    padded = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    padded[:, :, 1:-1, 1:-1] = x
+    padded[:, :, 1:-1, 0], padded[:, :, 1:-1, -1] = x[:, :, :, 0], x[:, :, :, -1]
+    padded[:, :, 0], padded[:, :, -1] = padded[:, :, 1], padded[:, :, -2]
+    return padded
 
 
 def _repeat_border_backward(padded: Tensor) -> Tensor:

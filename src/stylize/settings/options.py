@@ -128,7 +128,7 @@ class Options:
     style_layers: str = _option(
         "relu1_1:0.2,relu2_1,relu3_1:0.5,relu4_1,relu5_1:0.1",
         checks.layers,
-        "Layers whose Gram matrices describe the style (same notation).",
+        "Layers whose features describe the style, by Gram matrices and means (same notation).",
         metavar="LAYERS",
     )
     blend: str | None = _option(

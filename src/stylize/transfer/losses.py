@@ -98,8 +98,10 @@ def sum_and_weight(features: Tensor, guide: Tensor | None = None) -> tuple[Tenso
     if guide is None:
         count = torch.tensor(features.shape[2] * features.shape[3])
         return features.sum((0, 2, 3), dtype=accumulator(features)), count
+    guide = guide.to(features.dtype)
     total = (features * guide).sum((0, 2, 3), dtype=accumulator(features))
-    return total, guide.to(total.dtype).sum()
+    # The weight is summed from the rounded guide, so that the rounding to 16 bits cancels.
+    return total, guide.sum(dtype=total.dtype)
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class TermScaling:
             the total variation is a mean. A departure from the paper: its layers differ by five
             orders of magnitude, and its content term grows with the size of the picture.
         style: factor of the style term.
-        means: factor of the means of the feature maps, besides `style`. Not in the paper.
+        means: factor of the feature maps' means, multiplied with `style`. Not in the paper.
         smoothness: factor of the total variation.
         gamut: factor of the mean squared excess over [0, 1].
     """

@@ -10,10 +10,11 @@ noise gets noise here too, now with the spectrum of the painting.
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ..images.picture import crop
 from .job import Job
-from .styles import masks_at, recolored, shown_size
+from .styles import masks_at, recolored, shown_size, shown_style
 from .tensors import enlarge, to_tensor
 
 #: Standard deviation of the white noise about mid grey that a run starts from. The paper's start is
@@ -72,23 +73,36 @@ def _style_noise(job: Job, size: tuple[int, int], before: tuple[int, int]) -> Te
 
     Args:
         job: pictures and options. In a blend each style has its share of the noise's power, and
-            with masks its own part of the picture.
+            with masks as much of it at each place as its mask is white.
         size: (width, height) of the picture at this scale.
         before: the same at the scale before.
     """
     total = torch.zeros(1, 3, size[1], size[0])
     if not job.style_layers:
         return total
-    masks = masks_at(job, size)[:, None] if job.masks else [share**0.5 for share in job.shares]
     content = to_tensor(job.content, size)
-    for number, (style, mask) in enumerate(zip(job.styles, masks, strict=True)):
-        shown = shown_size(job, style, size)
-        image = recolored(job, to_tensor(style, shown), content)
-        detail = image - enlarge(
-            recolored(job, to_tensor(style, shown_size(job, style, before)), content), shown
+    masks = masks_at(job, size)[:, None] if job.masks else [None] * len(job.styles)
+    for number, (style, share, mask) in enumerate(zip(job.styles, job.shares, masks, strict=True)):
+        image, visible = shown_style(job, style, content, mask)
+        half = interpolate(
+            image, shown_size(job, style, before)[::-1], mode="bicubic", antialias=True
         )
-        total += mask * random_phase_noise(detail, size, job.options.seed + 1 + number)
+        detail = image - enlarge(half, (image.shape[3], image.shape[2]))
+        power = torch.tensor(share) if mask is None else mask
+        if visible is not None:
+            detail *= visible
+            power = power / visible.square().mean()
+        noise = random_phase_noise(_middle(detail, size), size, job.options.seed + 1 + number)
+        total += power.sqrt() * noise
     return total
+
+
+def _middle(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """The middle of a picture: of a large style image that is enough, and needs less memory."""
+    top, left = (
+        max(0, own - most) // 2 for own, most in zip(image.shape[2:], size[::-1], strict=True)
+    )
+    return image[:, :, top : top + size[1], left : left + size[0]]
 
 
 def _white_noise(job: Job, size: tuple[int, int]) -> Tensor:

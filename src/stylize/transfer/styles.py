@@ -8,12 +8,32 @@ from . import guidance
 from .color import COLOR_MODES
 from .job import Job
 from .scales import style_size
-from .tensors import alpha_tensor
+from .tensors import alpha_tensor, to_tensor
 
 
 def shown_size(job: Job, style: Picture, size: tuple[int, int]) -> tuple[int, int]:
     """Width and height at which a style image is shown beside a picture of a size."""
     return style_size(style.size, size, job.options.style_scale, job.smallest)
+
+
+def shown_style(
+    job: Job, style: Picture, content: Tensor, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """A style image in the size and the colours in which it is shown at one scale.
+
+    Args:
+        job: pictures and options.
+        style: one of the job's style images.
+        content: the content image at this scale, 1 x 3 x H x W.
+        mask: where the style applies, 1 x 1 x H x W; None for everywhere.
+
+    Returns:
+        1 x 3 x h x w like `content`, and its alpha, 1 x 1 x h x w, or None where all of it counts.
+    """
+    shown = shown_size(job, style, (content.shape[3], content.shape[2]))
+    image = to_tensor(style, shown).to(content)
+    visible = visible_part(style, shown, image)
+    return recolored(job, image, content, visible, mask), visible
 
 
 def masks_at(job: Job, size: tuple[int, int]) -> Tensor:

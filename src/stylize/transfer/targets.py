@@ -15,7 +15,7 @@ from . import guidance
 from .color import COLOR_MODES
 from .job import Job
 from .losses import gram_and_weight, sum_and_weight
-from .styles import masks_at, recolored, shown_size, visible_part
+from .styles import masks_at, shown_size, shown_style
 from .tensors import to_tensor
 
 #: Side, in pixels, of the tiles in which a large style image is shown to the network, and the
@@ -148,9 +148,7 @@ def _style_statistics(
     layers = tuple(job.style_layers)
 
     def compute() -> Statistics:
-        image = to_tensor(style, shown).to(content)
-        visible = visible_part(style, shown, image)
-        image = recolored(job, image, content, visible, mask)
+        image, visible = shown_style(job, style, content, mask)
         return style_statistics(vgg, image, layers, visible)
 
     if COLOR_MODES[job.options.color].recolor_style:
