@@ -29,7 +29,7 @@ from stylize.images.picture import Picture, load_picture
 from stylize.network.normalized import NETWORKS
 from stylize.network.vgg import POOLINGS
 from stylize.settings.options import EFFORTS
-from stylize.transfer import device, optimize, targets
+from stylize.transfer import device, optimize, styles, targets
 from stylize.transfer.job import Job
 from stylize.transfer.losses import gram
 from stylize.transfer.objective import Objective
@@ -325,7 +325,8 @@ def test_the_style_scale_sets_the_size_at_which_the_network_sees_a_style_image(
         sizes.append(size)
         return original(picture, size)
 
-    monkeypatch.setattr(targets, "to_tensor", recorded)
+    for module in (targets, styles):
+        monkeypatch.setattr(module, "to_tensor", recorded)
     for scale in (0.5, 1, 2):
         job = Job.prepare(Options(size=96, style_scale=scale, **SHALLOW), photo, [painting])
         find_targets(stylizer.vgg, StyleCache(), job, (96, 64))
