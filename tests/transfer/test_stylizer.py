@@ -325,8 +325,8 @@ def test_the_style_scale_sets_the_size_at_which_the_network_sees_a_style_image(
         sizes.append(size)
         return original(picture, size)
 
-    for module in (targets, styles):
-        monkeypatch.setattr(module, "to_tensor", recorded)
+    monkeypatch.setattr(targets, "to_tensor", recorded)
+    monkeypatch.setattr(styles, "to_tensor", recorded)
     for scale in (0.5, 1, 2):
         job = Job.prepare(Options(size=96, style_scale=scale, **SHALLOW), photo, [painting])
         find_targets(stylizer.vgg, StyleCache(), job, (96, 64))
