@@ -7,7 +7,7 @@ comes back through the network (`Vgg19.backward`).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -24,7 +24,7 @@ from .losses import (
     total_variation,
 )
 from .step import Losses
-from .targets import Targets
+from .targets import Region, Targets
 
 
 @dataclass(frozen=True)
@@ -121,54 +121,10 @@ class ContentTerm(Term):
         return loss
 
 
-class StyleTerm(Term):
-    """coefficient * E_l (eq. 4) at one layer, in one region of the picture."""
+class RegionTerm(Term):
+    """coefficient * a distance of statistics from those of the style, at one layer and region.
 
-    name = "style"
-
-    def __init__(
-        self, weight: float, layer: str, target: Tensor, coefficient: Tensor, guide: Tensor | None
-    ) -> None:
-        self.weight, self.layer = weight, layer
-        self.target, self.coefficient = target, coefficient
-        self.guide = guide
-
-    @classmethod
-    def build(cls, targets: Targets) -> list[Self]:
-        """One term for each style layer and region: w_l = 1 / (active layers), times a factor."""
-        options, layers = targets.job.options, targets.job.style_layers
-        scaling = OBJECTIVES[options.objective]
-        terms = []
-        for layer, factor in layers.items():
-            for region in targets.regions:
-                if layer in region.grams:
-                    target = region.grams[layer]
-                    zero_loss = style_loss(torch.zeros_like(target), target)
-                    share = region.share * scaling.style
-                    coefficient = _coefficient(scaling, share * (factor / len(layers)), zero_loss)
-                    guide = region.guides.get(layer)
-                    terms.append(cls(options.style_weight, layer, target, coefficient, guide))
-        return terms
-
-    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
-        """Adds factor * coefficient / (N^2 M) (G/M - A) F, eq. 6; with a guide, m_k F_k / sum m."""
-        gram = mean_gram(values, self.guide)
-        loss = self.coefficient * style_loss(gram, self.target)
-        scale = factor * self.coefficient / values.shape[1] ** 2
-        if self.guide is None:
-            scale = scale / (values.shape[2] * values.shape[3])
-        else:
-            scale = scale / self.guide.sum()
-            values = values * self.guide.to(values.dtype)
-        slope = (gram - self.target) * scale
-        _positions(gradient).addmm_(_positions(values), slope.to(values.dtype))
-        return loss
-
-
-class MeanTerm(Term):
-    """coefficient * the distance of the feature maps' means at one layer, in one region.
-
-    Not in the paper; see `mean_loss`. It is reported as part of the style.
+    A kind of statistics is a subclass. All are reported as the style.
     """
 
     name = "style"
@@ -180,35 +136,97 @@ class MeanTerm(Term):
         self.target, self.coefficient = target, coefficient
         self.guide = guide
 
+    @staticmethod
+    @abstractmethod
+    def factor(scaling: TermScaling) -> float:
+        """The factor of this kind in an objective; there are no terms where it is 0."""
+
+    @staticmethod
+    @abstractmethod
+    def target_of(region: Region) -> Mapping[str, Tensor]:
+        """The statistics of the style by layer, for the layers that see the region."""
+
+    @staticmethod
+    @abstractmethod
+    def loss(statistics: Tensor, target: Tensor, /) -> Tensor:
+        """The distance of the picture's statistics from the target, a scalar."""
+
     @classmethod
     def build(cls, targets: Targets) -> list[Self]:
-        """One term beside each `StyleTerm`, where the objective has a factor for it."""
+        """One term for each style layer and region: w_l = 1 / (active layers), times a factor."""
         options, layers = targets.job.options, targets.job.style_layers
         scaling = OBJECTIVES[options.objective]
-        if not scaling.means:
+        scale = cls.factor(scaling)
+        if not scale:
             return []
         terms = []
         for layer, factor in layers.items():
             for region in targets.regions:
-                if layer in region.means:
-                    target = region.means[layer]
-                    zero_loss = mean_loss(torch.zeros_like(target), target)
-                    share = region.share * scaling.style * scaling.means
-                    coefficient = _coefficient(scaling, share * (factor / len(layers)), zero_loss)
+                target = cls.target_of(region).get(layer)
+                if target is not None:
+                    zero_loss = cls.loss(torch.zeros_like(target), target)
+                    weight = region.share * scale * (factor / len(layers))
+                    coefficient = _coefficient(scaling, weight, zero_loss)
                     guide = region.guides.get(layer)
                     terms.append(cls(options.style_weight, layer, target, coefficient, guide))
         return terms
 
+
+class StyleTerm(RegionTerm):
+    """coefficient * E_l (eq. 4) at one layer, in one region of the picture."""
+
+    loss = staticmethod(style_loss)
+
+    @staticmethod
+    def factor(scaling: TermScaling) -> float:
+        """See `RegionTerm.factor`."""
+        return scaling.style
+
+    @staticmethod
+    def target_of(region: Region) -> Mapping[str, Tensor]:
+        """The mean Gram matrices."""
+        return region.grams
+
+    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
+        """Adds factor * coefficient / (N^2 M) (G/M - A) F, eq. 6; with a guide, m_k F_k / sum m."""
+        gram = mean_gram(values, self.guide)
+        loss = self.coefficient * self.loss(gram, self.target)
+        scale = factor * self.coefficient / values.shape[1] ** 2
+        if self.guide is None:
+            scale = scale / (values.shape[2] * values.shape[3])
+        else:
+            scale = scale / self.guide.sum()
+            values = values * self.guide.to(values.dtype)
+        slope = (gram - self.target) * scale
+        _positions(gradient).addmm_(_positions(values), slope.to(values.dtype))
+        return loss
+
+
+class MeanTerm(RegionTerm):
+    """coefficient * `mean_loss` at one layer, in one region. Not in the paper."""
+
+    loss = staticmethod(mean_loss)
+
+    @staticmethod
+    def factor(scaling: TermScaling) -> float:
+        """See `RegionTerm.factor`."""
+        return scaling.style * scaling.means
+
+    @staticmethod
+    def target_of(region: Region) -> Mapping[str, Tensor]:
+        """The means of the feature maps."""
+        return region.means
+
     def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
         """Adds factor * coefficient * 2/M (mean - target), or 2 m_k / sum m with a guide."""
-        difference = mean_features(values, self.guide) - self.target
-        slope = (2 * factor * self.coefficient * difference).view(1, -1, 1, 1)
+        mean = mean_features(values, self.guide)
+        slope = (2 * factor * self.coefficient * (mean - self.target)).view(1, -1, 1, 1)
         if self.guide is None:
             gradient.add_((slope / (values.shape[2] * values.shape[3])).to(gradient.dtype))
         else:
             slope = slope / self.guide.sum()
             gradient.addcmul_(slope.to(gradient.dtype), self.guide.to(gradient.dtype))
-        return self.coefficient * difference.square().sum()
+        return self.coefficient * self.loss(mean, self.target)
 
 
 class TotalVariationTerm(Term):

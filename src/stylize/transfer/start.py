@@ -38,9 +38,10 @@ def start_image(job: Job, size: tuple[int, int], coarser: Tensor | None = None) 
         return _white_noise(job, size) if job.start is None else _start_picture(job, size)
     before = (coarser.shape[3], coarser.shape[2])
     if job.start is None:
-        detail = _style_noise(job, size, before)
+        content = to_tensor(job.content, size)
+        detail = _style_noise(job, content, before)
         if job.content_layers:
-            detail += to_tensor(job.content, size) - enlarge(to_tensor(job.content, before), size)
+            detail += content - enlarge(to_tensor(job.content, before), size)
     else:
         detail = _start_picture(job, size) - enlarge(_start_picture(job, before), size)
     return enlarge(coarser, size) + detail.to(coarser)
@@ -68,19 +69,19 @@ def random_phase_noise(picture: Tensor, size: tuple[int, int], seed: int) -> Ten
     return texture[:, :, : size[1], : size[0]]
 
 
-def _style_noise(job: Job, size: tuple[int, int], before: tuple[int, int]) -> Tensor:
+def _style_noise(job: Job, content: Tensor, before: tuple[int, int]) -> Tensor:
     """Noise with the spectrum that the style images have at one scale and not at the one before.
 
     Args:
         job: pictures and options. In a blend each style has its share of the noise's power, and
             with masks as much of it at each place as its mask is white.
-        size: (width, height) of the picture at this scale.
-        before: the same at the scale before.
+        content: the content image at this scale, 1 x 3 x H x W.
+        before: (width, height) at the scale before.
     """
-    total = torch.zeros(1, 3, size[1], size[0])
+    size = (content.shape[3], content.shape[2])
+    total = torch.zeros_like(content)
     if not job.style_layers:
         return total
-    content = to_tensor(job.content, size)
     masks = masks_at(job, size)[:, None] if job.masks else [None] * len(job.styles)
     for number, (style, share, mask) in enumerate(zip(job.styles, job.shares, masks, strict=True)):
         image, visible = shown_style(job, style, content, mask)
