@@ -72,7 +72,8 @@ def convolutions(size: int, precision: str) -> Callable[[], object]:
 
     work = []
     for layer in LAYERS[: LAYERS.index("relu5_1") + 1]:
-        weight, bias = vgg.convs[layer]
+        weight, bias = vgg.convs[layer].weight, vgg.convs[layer].bias
+        weight = weight.contiguous(memory_format=torch.channels_last)
         side = size >> (int(layer[4]) - 1)
         work.append((weight, bias, random(weight.shape[1], side), random(weight.shape[0], side)))
 

@@ -25,6 +25,11 @@ from .naming import FIELDS
 from .parameters import PATH, command_line_option, settable
 from .task import EXISTING, PAIRINGS, Arguments
 
+#: Rounds of a loop, well under a millisecond in all, in which OpenMP's threads wait for work before they
+#: sleep. By default they wait for milliseconds, and keep a processor from NNPACK's threads, or from
+#: other programs on a busy machine.
+SPINS = 20_000
+
 log = logging.getLogger("stylize")
 
 
@@ -289,6 +294,8 @@ def command(
     5 weights, 6 device or memory, 7 optimisation failed, 123 some of several pictures failed,
     130 interrupted, 143 terminated, 1 a bug.
     """
+    # Read when torch is loaded, which is later; workers inherit it.
+    os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
     if not print_config:
         _require(context, "content", "styles", "output")
     recorded = read_recipe(recipe) if recipe else None
