@@ -22,7 +22,7 @@ def _name(layers: tuple[str, ...]) -> str:
 
 def _rebuilt(options: str) -> Painted:
     """Paint from white noise, at one size, with only one of the two terms."""
-    return paint(PHOTO, PAINTING, f"-s 256 --scales 1 -n 300 {options}")
+    return paint(PHOTO, PAINTING, f"-s 256 --init noise --scales 1 -n 300 {options}")
 
 
 def reconstructions() -> None:

@@ -23,13 +23,13 @@ def test_a_line_for_each_iteration(small: Any) -> None:
     assert result.exit_code == 0
     found = lines("run.jsonl")
     assert [line["iteration"] for line in found] == list(range(1, 31))
-    assert [(line["width"], line["height"]) for line in found] == [(24, 20)] * 16 + [(48, 40)] * 14
+    assert [(line["width"], line["height"]) for line in found] == [(24, 20)] * 19 + [(48, 40)] * 11
     assert all(line["seconds"] > 0 for line in found)
     assert found[-1]["elapsed"] == pytest.approx(sum(line["seconds"] for line in found), abs=0.01)
-    assert [line["step"] > 0 for line in found] == [i not in (0, 16) for i in range(30)]
+    assert [line["step"] > 0 for line in found] == [i not in (0, 19) for i in range(30)]
     assert all(line["best"] <= line["total"] for line in found)
-    lowest = itertools.accumulate((line["total"] for line in found[:16]), min)
-    assert [line["best"] for line in found[:16]] == list(lowest)
+    lowest = itertools.accumulate((line["total"] for line in found[:19]), min)
+    assert [line["best"] for line in found[:19]] == list(lowest)
     losses = json.loads(result.stdout)["losses"]
     assert found[-1]["best"] == losses["total"]
     for line in found:  # with the default weights

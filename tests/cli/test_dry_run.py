@@ -9,6 +9,7 @@ import pytest
 from conftest import Painter, files_in
 
 from stylize.cli.dry_run import estimate_seconds
+from stylize.settings.options import EFFORTS
 from stylize.transfer.scales import plan_scales
 
 
@@ -41,7 +42,7 @@ def test_every_picture_is_listed_with_an_estimate_and_nothing_is_written(
     rows = [json.loads(line) for line in run_on_folders(*args, "--json").stdout.splitlines()]
     assert [row["status"] for row in rows].count("planned") == 3
     planned = next(row for row in rows if row["status"] == "planned")
-    assert (planned["width"], planned["iterations"]) == (41, 100)
+    assert (planned["width"], planned["iterations"]) == (41, EFFORTS["normal"])
     assert planned["seconds"] > 0
     assert planned["peak_memory"] > 10**8
     single = run_on_folders("photos/a.png", "styles/x.png", "-o", "b.png", "--dry-run", "-j", "2")

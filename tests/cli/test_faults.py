@@ -326,11 +326,11 @@ def test_a_loss_that_is_not_a_number_at_the_second_scale_gives_the_first_scale_e
         evaluations.append("one")
         activations["relu1_1"].fill_(torch.inf)
 
-    at_evaluation(12, fill_with_infinity)
+    at_evaluation(14, fill_with_infinity)
     result = stylize(photo, painting, **options)
-    assert "ended before iteration 12 of 20: the loss is not a finite number" in result.fault
+    assert "ended before iteration 14 of 20: the loss is not a finite number" in result.fault
     assert not result.complete
-    assert len(result.losses) == 11
+    assert len(result.losses) == 13
     assert evaluations == ["one"]
     assert result.pixels.shape == unharmed.pixels.shape
     assert np.isfinite(result.pixels).all()

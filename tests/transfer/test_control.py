@@ -417,12 +417,29 @@ def test_a_result_is_nearer_to_its_start_than_one_from_noise(
         assert difference(tensor_of(result), start) < limit, init
 
 
+def test_the_default_starts_from_noise_over_a_faint_photo(
+    stylizer: Stylizer, photo: str, painting: str
+) -> None:
+    """Without content, as for a texture, from noise alone."""
+
+    def start(**changes: Any) -> Tensor:
+        job = Job.prepare(stylizer.options.replace(**changes), photo, [painting])
+        return start_image(job, (64, 43))
+
+    noise = start(init="noise")
+    torch.testing.assert_close(start(), noise + 0.1 * (to_tensor(photo, (64, 43)) - 0.5))
+    assert torch.equal(start(content_weight=0), noise)
+
+
 @pytest.mark.parametrize("init", ["content", "style"])
 def test_a_start_picture_gives_each_scale_its_detail(
     init: str, stylizer: Stylizer, photo: str, painting: str
 ) -> None:
-    """Where the coarser scale changed nothing, the finer one starts from the picture."""
-    job = Job.prepare(stylizer.options.replace(init=init), photo, [painting])
+    """Where the coarser scale changed nothing, the finer one starts from the picture.
+
+    Over the photo, noise like the painting's would come on top; here the painting has no weight.
+    """
+    job = Job.prepare(stylizer.options.replace(init=init, style_weight=0), photo, [painting])
     coarse = start_image(job, (32, 21))
     fine = start_image(job, (64, 43), coarse)
     torch.testing.assert_close(fine, start_image(job, (64, 43)))
@@ -445,6 +462,8 @@ def test_from_noise_each_scale_gets_the_detail_of_the_photo_and_noise_like_the_p
     torch.testing.assert_close(finer(flat), detail)
     torch.testing.assert_close(finer(painting, style_weight=0), detail)
     noise = finer(painting) - detail
+    for init in ("noise", "content"):
+        torch.testing.assert_close(finer(painting, init=init), detail + noise)
     torch.testing.assert_close(finer(painting, content_weight=0), noise + 0.25)
     assert 0.01 < noise.std() < 0.2
     assert not torch.equal(noise, finer(painting, seed=1) - detail)
@@ -794,8 +813,8 @@ PROMISES: dict[str, tuple[dict[str, Any], dict[str, Any], Measure]] = {
         lambda s, r, *_: r.image.width,
     ),
     "effort": (
-        {"effort": "draft", "iterations": "auto", "size": 32},
-        {"effort": "best", "iterations": "auto", "size": 32},
+        {"effort": "draft", "iterations": "auto", "size": 48},
+        {"effort": "normal", "iterations": "auto", "size": 48},
         descent,
     ),
     "iterations": ({"iterations": 8}, {"iterations": 24}, descent),

@@ -81,8 +81,9 @@ FIRST_LOSSES = {"paper": (5.1583e08, 1.3368e08), "balanced": (0.84643, 1.40952)}
 
 @pytest.mark.parametrize("objective", FIRST_LOSSES)
 def test_the_losses_of_the_start_are_the_recorded_numbers(objective: str) -> None:
-    layers = {name: PRESETS["paper"][name] for name in ("content_layers", "style_layers")}
-    result = paint("chelsea", "great-wave", objective=objective, iterations=1, **layers)
+    names = ("content_layers", "style_layers", "init")
+    settings = {name: PRESETS["paper"][name] for name in names}
+    result = paint("chelsea", "great-wave", objective=objective, iterations=1, **settings)
     first = result.losses[0]
     factor = OBJECTIVES[objective].style
     assert (first.content, first.style / factor) == pytest.approx(FIRST_LOSSES[objective], rel=1e-3)

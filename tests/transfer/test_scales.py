@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylize import PictureError
-from stylize.settings.options import DECLINE, EFFORTS
+from stylize.settings.options import DECLINE, EFFORTS, LEAST_SHARE
 from stylize.transfer.scales import check_shorter_side, plan_scales, result_size, style_size
 
 sides = st.integers(16, 8000)
@@ -67,7 +67,9 @@ def test_automatic_scales_start_near_128_pixels() -> None:
 def test_iterations_decline_from_scale_to_scale() -> None:
     for effort, most in EFFORTS.items():
         counts = [s.iterations for s in plan_scales((1024, 700), "auto", effort, "auto", 16)]
-        assert counts == [round(most * DECLINE**place) for place in range(4)]
+        shares = [max(LEAST_SHARE, DECLINE**place) for place in range(4)]
+        assert counts == [round(most * share) for share in shares]
+        assert counts[-1] < counts[-2]
         divided = [s.iterations for s in plan_scales((1024, 700), sum(counts), effort, "auto", 16)]
         assert all(abs(a - b) <= 4 for a, b in zip(counts, divided, strict=True))
     draft, normal, best = (EFFORTS[effort] for effort in ("draft", "normal", "best"))

@@ -31,10 +31,13 @@ HEAVIEST = 1e30
 COARSEST = 128
 #: The largest number of scales.
 MOST_SCALES = 16
-#: Iterations at the coarsest scale, by `--effort`; each finer one has `DECLINE` times as many.
-EFFORTS, DECLINE = {"draft": 40, "normal": 100, "best": 300}, 0.9
+#: Iterations at the coarsest scale, by `--effort`.
+EFFORTS = {"draft": 50, "normal": 120, "best": 500}
+#: Each finer scale has this many times the iterations of the one before, but never less than
+#: `LEAST_SHARE` of those at the coarsest.
+DECLINE, LEAST_SHARE = 0.6, 0.25
 #: The words that `--init` takes instead of a path.
-STARTS = ("noise", "content", "style")
+STARTS = ("faint", "noise", "content", "style")
 
 
 def _option(
@@ -184,10 +187,11 @@ class Options:
         shown="everywhere",
     )
     init: str = _option(
-        "noise",
+        "faint",
         checks.path,
-        "Start from 'noise', the photo ('content'), the painting ('style') or the picture at PATH."
-        " A picture gives its forms to the first scale, its detail to each finer one.",
+        "Start from 'noise', noise over a 'faint' photo, the photo itself ('content'), the painting"
+        " ('style') or the picture at PATH. A picture gives its forms to the first scale, its"
+        " detail to each finer one.",
         metavar="START",
     )
     scales: int | str = _option(

@@ -19,10 +19,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "impasto": {"style_scale": 1.8, "style_weight": 3.0},
     "abstract": {"style_scale": 1.5, "style_weight": 20.0, "content_layers": "relu4_2"},
     # The paper's settings: losses as sums, one scale, alpha/beta = 1e-3, content from relu4_2
-    # alone, equal weights for all style layers, and enough iterations to converge. Everything else
-    # in the paper (start from noise, average pooling) is the default already; L-BFGS comes from the
-    # authors' later paper (CVPR 2016). The authors' normalised network is not used: with it, at
-    # this ratio, the result shows nothing but the content image.
+    # alone, equal weights for all style layers, a start from noise alone, and enough iterations to
+    # converge. Average pooling is the default already; L-BFGS comes from the authors' later paper
+    # (CVPR 2016). The authors' normalised network is not used: with it, at this ratio, the result
+    # shows nothing but the content image.
     "paper": {
         "objective": "paper",
         "network": "plain",
@@ -30,6 +30,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "style_weight": 1000.0,
         "content_layers": "relu4_2",
         "style_layers": "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
+        "init": "noise",
         "scales": 1,
         "iterations": 500,
     },

@@ -30,7 +30,8 @@ class Job:
         styles: one style image, or several to be blended or placed by masks.
         shares: of each style image in the blend; they add up to 1, or are all 1 with masks.
         masks: where each style goes, H x W in [0, 1], each in its own size; none for everywhere.
-        start: the picture that the optimisation starts from; None for noise.
+        start: the picture that the optimisation starts from; None for noise, alone or over a faint
+            photo.
         content_layers, style_layers: factor by layer name; none for a term of weight 0.
         smallest: pixels that the shorter side of any picture needs for these layers.
         scales: the sizes at which the picture is painted, coarse to fine.
@@ -85,8 +86,12 @@ class Job:
         if masks:
             digests["masks"] = [mask.digest for mask in masks]
         if options.init in STARTS:
-            starts = {"noise": None, "content": content_picture, "style": style_pictures[0]}
-            start = starts[options.init]
+            start = {
+                "faint": None,
+                "noise": None,
+                "content": content_picture,
+                "style": style_pictures[0],
+            }[options.init]
         else:
             start = load_picture(options.init)
             digests["init"] = start.digest

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..errors import PictureError
-from ..settings.options import AUTO_SIZE, COARSEST, DECLINE, EFFORTS, MOST_SCALES
+from ..settings.options import AUTO_SIZE, COARSEST, DECLINE, EFFORTS, LEAST_SHARE, MOST_SCALES
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ def plan_scales(
     Args:
         size: width and height of the result, in pixels.
         iterations: in all, or `"auto"`: as many as `effort` says. Each scale gets `DECLINE` times
-            the iterations of the one before, because what was found there need not be found again.
+            the iterations of the one before, because what was found there need not be found again,
+            down to `LEAST_SHARE` of those at the first.
         effort: a key of `EFFORTS`.
         scales: how many, or `"auto"`: down to a longer side near `COARSEST`. There are never more
             scales than iterations.
@@ -118,7 +119,7 @@ def plan_scales(
         if min(coarser) < smallest or (scales == "auto" and max(coarser) < 0.75 * COARSEST):
             break
         sizes.insert(0, coarser)
-    shares = [DECLINE**place for place in range(len(sizes))]
+    shares = [max(LEAST_SHARE, DECLINE**place) for place in range(len(sizes))]
     if iterations == "auto":
         counts = [round(EFFORTS[effort] * share) for share in shares]
     else:
