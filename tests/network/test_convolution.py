@@ -1,6 +1,7 @@
 """Both implementations of the convolutions agree, and one stands in for the other."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -64,6 +65,30 @@ def test_winograd_is_the_convolution(
     assert error(conv.backward(slope), by_autograd(weight, bias, repeat, x, slope)) < 1e-5
 
 
+@NNPACK
+@pytest.mark.usefixtures("always_winograd")
+@pytest.mark.parametrize("repeat", [False, True])
+@pytest.mark.parametrize("most", [1, 22 * 9 * 13])
+def test_strips_give_the_same_as_the_whole(
+    most: int, repeat: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six rows, and of twelve; the last one is shorter."""
+    conv = Convolution(torch.randn(5, 4, 3, 3), torch.randn(5), repeat)
+    x, slope = torch.rand(1, 4, 29, 20), torch.randn(1, 5, 29, 20)
+    whole = conv(x), conv.backward(slope)
+    strips: list[int] = []
+    nnpack = module._nnpack
+
+    def counted(x: Tensor, *args: Any) -> Tensor:
+        strips.append(x.shape[2] - 2)
+        return nnpack(x, *args)
+
+    monkeypatch.setattr(module, "_nnpack", counted)
+    monkeypatch.setattr(module, "MOST_VALUES", most)
+    torch.testing.assert_close((conv(x), conv.backward(slope)), whole, rtol=1e-5, atol=1e-5)
+    assert strips[:5] == ([6, 6, 6, 6, 5] if most == 1 else [12, 12, 5, 12, 12])
+
+
 @pytest.mark.usefixtures("no_winograd")
 @pytest.mark.parametrize("repeat", [False, True])
 def test_without_nnpack_torch_s_own_convolutions_are_used(repeat: bool) -> None:
@@ -101,9 +126,9 @@ def test_small_feature_maps_and_other_types_are_left_to_torch(
     shapes: list[torch.Size] = []
     nnpack = module._nnpack
 
-    def counted(x: Tensor, *args: object) -> Tensor:
+    def counted(x: Tensor, *args: Any) -> Tensor:
         shapes.append(x.shape[2:])
-        return nnpack(x, *args)  # type: ignore[arg-type]
+        return nnpack(x, *args)
 
     monkeypatch.setattr(module, "_nnpack", counted)
     weight, bias = torch.randn(5, 4, 3, 3), torch.randn(5)

@@ -25,9 +25,9 @@ from .naming import FIELDS
 from .parameters import PATH, command_line_option, settable
 from .task import EXISTING, PAIRINGS, Arguments
 
-#: Rounds of a loop, well under a millisecond in all, in which OpenMP's threads wait for work before they
-#: sleep. By default they wait for milliseconds, and keep a processor from NNPACK's threads, or from
-#: other programs on a busy machine.
+#: Rounds of a loop, well under a millisecond in all, in which OpenMP's threads wait for work before
+#: they sleep. By default they wait for milliseconds, and keep a processor from NNPACK's threads, or
+#: from other programs on a busy machine.
 SPINS = 20_000
 
 log = logging.getLogger("stylize")

@@ -17,11 +17,15 @@ from functools import cache
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, conv_transpose2d
+from torch.nn.functional import conv2d, conv_transpose2d, pad
 
 #: NNPACK computes convolutions whose output has at least so many positions. Below, torch's own take
 #: less time.
 LEAST_POSITIONS = 1000
+#: NNPACK stores 7 bytes for each value that goes in or out. Above so many values a convolution is
+#: computed in strips of full width, which bounds that to 180 MB. A strip has whole tiles of
+#: Winograd's algorithm, 6 rows each.
+MOST_VALUES, TILE_ROWS = 25_000_000, 6
 
 
 @cache
@@ -35,7 +39,7 @@ def winograd_available() -> bool:
     if not torch.backends.nnpack.is_available():  # type: ignore[no-untyped-call]
         return False
     try:
-        _nnpack(torch.ones(1, 1, 8, 8), torch.ones(1, 1, 3, 3), torch.zeros(1), 1)
+        _nnpack(torch.ones(1, 1, 8, 8), torch.ones(1, 1, 3, 3), torch.zeros(1), (1, 1))
     except (RuntimeError, TypeError):
         return False
     return True
@@ -87,7 +91,7 @@ class Convolution:
         positions = (x.shape[2] + 2 * padding - 2) * (x.shape[3] + 2 * padding - 2)
         if self.winograd and positions >= LEAST_POSITIONS:
             try:
-                return _nnpack(x, weight, bias, padding)
+                return _in_strips(x, weight, bias, padding)
             except RuntimeError as error:
                 # NNPACK refuses some shapes, always the same.
                 if "NNPACK" not in str(error):
@@ -102,7 +106,25 @@ def layout(device: torch.device, dtype: torch.dtype) -> torch.memory_format:
     return torch.channels_last
 
 
-def _nnpack(x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
+def _in_strips(x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
+    """A convolution by NNPACK, in as many strips as its need of memory asks for."""
+    height, width = (side + 2 * padding - 2 for side in x.shape[2:])
+    rows = MOST_VALUES // (sum(weight.shape[:2]) * width)
+    if rows >= height:
+        return _nnpack(x, weight, bias, (padding, padding))
+    rows = max(rows // TILE_ROWS, 1) * TILE_ROWS
+    result = x.new_empty(1, weight.shape[0], height, width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        # The rows of x that these rows of the result see; beyond its border there are zeros.
+        first, end = top - padding, bottom - padding + 2
+        zeros = (0, 0, max(0, -first), max(0, end - x.shape[2]))
+        strip = pad(x[:, :, max(0, first) : end], zeros)
+        result[:, :, top:bottom] = _nnpack(strip.contiguous(), weight, bias, (0, padding))
+    return result
+
+
+def _nnpack(x: Tensor, weight: Tensor, bias: Tensor, padding: tuple[int, int]) -> Tensor:
     result: Tensor = torch._nnpack_spatial_convolution(x, weight, bias, padding=padding)
     return result
 
