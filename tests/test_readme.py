@@ -13,7 +13,7 @@ import pytest
 from stylize.cli.main import command
 from stylize.errors import ExitCode
 from stylize.images.picture import load_picture
-from stylize.settings.options import flag
+from stylize.settings.options import DECLINE, EFFORTS, flag
 from stylize.settings.presets import PRESETS, PURPOSES
 
 ROOT = Path(__file__).parent.parent
@@ -70,6 +70,13 @@ def commands() -> list[str]:
         r"^(?: +|.*&& |.*\| )?(?:\.venv/bin/)?(stylize .+?-o .+?)(?:$| #| \|)", text, re.M
     )
     return [line for line in lines if "[OPTIONS]" not in line]
+
+
+def test_the_iterations_of_each_effort_are_those_of_the_options() -> None:
+    draft, normal, best = EFFORTS.values()
+    words = " ".join(readme().split())
+    assert f"run {draft}, {normal} and {best} iterations at the coarsest scale" in words
+    assert f"finer one {DECLINE} times as many" in words
 
 
 def test_the_commands_are_found() -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
-from .convolution import Convolution, layout
+from .convolution import Convolution
 from .names import BLOCKS, LAYERS
 from .weights import Weights
 
@@ -174,7 +174,7 @@ class Vgg19:
         if not requested <= set(LAYERS):
             raise KeyError(f"no such layer in VGG-19: {sorted(requested - set(LAYERS))}")
         x = (image * self.gain + self.offset).to(self.dtype)
-        x = x.contiguous(memory_format=layout(self.device, self.dtype))
+        x = x.contiguous(memory_format=self.convs[LAYERS[0]].layout)
         depth = max((LAYERS.index(layer) + 1 for layer in requested), default=0)
         for layer in LAYERS[:depth]:
             x = self.convs[layer](x).relu_()
