@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -45,13 +45,16 @@ class Function:
         self.function = function
         self.evaluated: list[Tensor] = []
 
-    def __call__(self, image: Tensor) -> tuple[Losses, Tensor]:
+    def evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
         self.evaluated.append(image.detach().clone())
         with torch.enable_grad():
             at = image.detach().requires_grad_()
             total = self.function(at)
             (gradient,) = torch.autograd.grad(total, at)
-        return Losses({"content": total.item()}, total.item()), gradient
+        return total.detach()[None], gradient
+
+    def losses(self, values: Sequence[float]) -> Losses:
+        return Losses({"content": values[0]}, values[0])
 
 
 def best_after_each(optimizer: Optimizer, iterations: int) -> Iterator[Best]:
@@ -362,3 +365,25 @@ def test_never_stuck_and_never_a_nan_on_the_real_network(
     assert all(math.isfinite(total) for total in totals)
     assert totals[-1] < 0.5 * totals[0]
     assert len(set(totals[-8:])) > 1, "the loss still changes"
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_numbers_are_fetched_once_for_each_evaluation(
+    optimizer: str, stylizer: Stylizer, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time a GPU would have to be waited for."""
+    fetched: list[str] = []
+    for name in ("tolist", "item", "__bool__", "__float__", "__int__"):
+        method = getattr(Tensor, name)
+
+        def counted(self: Tensor, name: str = name, method: Any = method) -> Any:
+            fetched.append(name)
+            return method(self)
+
+        monkeypatch.setattr(Tensor, name, counted)
+    changes: dict[str, Any] = {"size": 32, "tv_weight": 1, "optimizer": optimizer, "scales": 1}
+    after: list[int] = []
+    stylizer(photo, painting, on_step=lambda _: after.append(len(fetched)), **changes)
+    assert len(after) > 20
+    adam = fetched.count("item")  # torch's Adam reads its number of steps, which is on the CPU
+    assert after[-1] - after[0] - adam == len(after) - 1

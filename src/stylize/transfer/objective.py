@@ -315,6 +315,15 @@ class Objective:
         Returns:
             The losses, and the gradient of L_total / unit, 1 x 3 x H x W.
         """
+        values, gradient = self.evaluate(image)
+        return self.losses(values.tolist()), gradient
+
+    def evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, with all numbers left on the device, so that a GPU is not waited for.
+
+        Returns:
+            What `losses` takes, 1-dimensional; and the gradient.
+        """
         values: dict[Term, Tensor] = {}
 
         def evaluate(term: Term, at: Tensor, gradient: Tensor) -> None:
@@ -331,18 +340,17 @@ class Objective:
         for term in reversed(self.terms):
             if term.layer is None:
                 evaluate(term, image, gradient)
-        return self._losses(values, image), gradient
-
-    def _losses(self, values: dict[Term, Tensor], image: Tensor) -> Losses:
         zero = torch.zeros((), dtype=image.dtype, device=image.device)
         sums = {kind.name: zero for kind in TERMS}
-        weights = dict.fromkeys(sums, 0.0)
         for term in self.terms:
             sums[term.name] = sums[term.name] + values[term]
-            weights[term.name] = term.weight
-        # One transfer for all: on a GPU every .item() waits until the queue is empty.
-        numbers = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
-        total = sum(weights[name] * number for name, number in numbers.items())
+        return torch.stack(list(sums.values())), gradient
+
+    def losses(self, values: Sequence[float]) -> Losses:
+        """The losses, from the numbers that `evaluate` gives."""
+        numbers = dict(zip(dict.fromkeys(kind.name for kind in TERMS), values, strict=True))
+        weights = {term.name: term.weight for term in self.terms}
+        total = sum(weight * numbers[name] for name, weight in weights.items())
         return Losses(numbers, total)
 
 

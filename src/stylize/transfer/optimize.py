@@ -9,9 +9,9 @@ A new optimiser is one subclass of `Optimizer` and one line in `OPTIMIZERS`.
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -46,12 +46,16 @@ HISTORY, HISTORY_OF_LARGE = 20, 6
 
 
 class Function(Protocol):
-    """What is minimised: an `Objective`, or anything that can be called like one."""
+    """What is minimised: an `Objective`, or anything that has these methods."""
 
     unit: float
 
-    def __call__(self, image: Tensor) -> tuple[Losses, Tensor]:
-        """The losses of a picture, 1 x 3 x H x W, and the gradient of L_total / unit."""
+    def evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Numbers for `losses`, still on the device; and the gradient of L_total / unit."""
+        ...
+
+    def losses(self, values: Sequence[float]) -> Losses:
+        """The losses of the picture that was evaluated."""
         ...
 
 
@@ -80,6 +84,8 @@ class Evaluation:
         loss: L_total / unit, which is what is minimised.
         gradient: of `loss`, 1 x 3 x H x W.
         finite: whether loss and gradient are finite numbers.
+        flat: whether the gradient is zero.
+        measured: the further numbers that were asked for.
         best: the best picture so far, which may be this one.
     """
 
@@ -89,6 +95,8 @@ class Evaluation:
     loss: float
     gradient: Tensor
     finite: bool
+    flat: bool
+    measured: Sequence[float]
     best: Best
 
 
@@ -124,6 +132,7 @@ class Optimizer(ABC):
         done: number of evaluations made so far. A trial step that is rejected counts, because it
             takes as long as any other.
         best: the picture with the lowest loss so far; None before the first evaluation.
+        ended: whether there is nothing left to gain.
     """
 
     #: Evaluations in a row without a finite loss after which the optimiser gives up.
@@ -155,18 +164,36 @@ class Optimizer(ABC):
         if self.ended:
             return None
         evaluation = self.advance()
-        if evaluation is not None and self.ENDS_EARLY:
+        if self.ENDS_EARLY:
             self.lowest.append(evaluation.best.loss)
             fall = self.lowest[0] - self.lowest[-1]
             if len(self.lowest) > PATIENCE and fall < LEAST_FALL * self.lowest[0]:
                 self.ended = True
         return evaluation
 
-    def evaluate(self, image: Tensor, step_length: float) -> Evaluation:
-        """Evaluate the objective at a picture, and note whether it is the best one so far."""
-        losses, gradient = self.objective(image)
+    def evaluate(
+        self,
+        image: Tensor,
+        step_length: Tensor,
+        measure: Callable[[Tensor], Sequence[Tensor]] = lambda gradient: (),
+    ) -> Evaluation:
+        """Evaluate the objective at a picture, and note whether it is the best one so far.
+
+        Args:
+            image: 1 x 3 x H x W.
+            step_length: as in `Evaluation`, a scalar.
+            measure: further scalars, as a function of the gradient.
+        """
+        values, gradient = self.objective.evaluate(image)
+        steepest = gradient.abs().max()  # not finite where any value is not
+        scalars = torch.stack([step_length, steepest, *measure(gradient)])
+        # All are fetched at once: at each transfer a GPU is waited for.
+        numbers: list[float] = torch.cat((values, scalars)).tolist()
+        losses = self.objective.losses(numbers[: len(values)])
+        length, slope, *measured = numbers[len(values) :]
         loss = losses.total / self.objective.unit
-        finite = isfinite(loss) and bool(gradient.isfinite().all())
+        finite = isfinite(loss) and isfinite(slope)
+        flat = slope == 0
         self.done += 1
         self.failures = 0 if finite else self.failures + 1
         if finite and (self.best is None or loss < self.best.loss):
@@ -177,7 +204,7 @@ class Optimizer(ABC):
                 "the loss is not a finite number; check that --weights names a trained VGG-19 in"
                 " the right convention, or try --precision float32 or --device cpu"
             )
-        return Evaluation(image, step_length, losses, loss, gradient, finite, self.best)
+        return Evaluation(image, length, losses, loss, gradient, finite, flat, measured, self.best)
 
     def snapshot(self, done: int, method: Mapping[str, Any]) -> State | None:
         """The state after `done` evaluations, given what the method itself needs.
@@ -191,8 +218,8 @@ class Optimizer(ABC):
         """Set up the method: at a start picture, or from the `State.method` of an earlier run."""
 
     @abstractmethod
-    def advance(self) -> Evaluation | None:
-        """One evaluation by the method; None where it has reached a minimum."""
+    def advance(self) -> Evaluation:
+        """One evaluation by the method; at a minimum it sets `ended`."""
 
     @abstractmethod
     def state(self) -> State | None:
@@ -202,6 +229,11 @@ class Optimizer(ABC):
     @abstractmethod
     def stored_pictures(pixels: int) -> int:
         """How many float32 pictures of so many pixels the method stores, for the memory model."""
+
+
+#: Of an accepted step of L-BFGS: how the picture changed, how its gradient changed, and the dot
+#: product of the two (s, y and s^T y of the literature).
+Pair = tuple[Tensor, Tensor, Tensor]
 
 
 class LBFGS(Optimizer):
@@ -216,76 +248,81 @@ class LBFGS(Optimizer):
 
     def prepare(self, image: Tensor, method: Mapping[str, Any] | None) -> None:
         """See `Optimizer.prepare`."""
-        #: For each accepted step: how the picture changed, how its gradient changed, and the dot
-        #: product of the two (s, y and s^T y of the literature).
-        self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(
-            maxlen=history(image.shape[2] * image.shape[3])
-        )
+        self.pairs: deque[Pair] = deque(maxlen=history(image.shape[2] * image.shape[3]))
         self.image = image
         self.gradient: Tensor | None = None
         self.direction: Tensor | None = None
+        self.length = image.new_zeros(())
+        self.trials_left = 0
         self.resume_from: State | None = None
         if method is not None:
             self.image, self.loss, self.gradient = (
                 method[k] for k in ("image", "loss", "gradient")
             )
-            self.pairs.extend(map(tuple, method["memory"]))
+            self.pairs.extend((s, y, product) for s, y, product in method["memory"])
 
-    def advance(self) -> Evaluation | None:
+    def advance(self) -> Evaluation:
         """Evaluate the start, or the next trial step along the search direction."""
         if self.gradient is None:
-            start = self.evaluate(self.image, 0.0)
-            self.loss, self.gradient = start.loss, start.gradient
+            start = self.evaluate(self.image, self.image.new_zeros(()))
+            self.loss, self.gradient, self.ended = start.loss, start.gradient, start.flat
             return start
         if self.direction is None:
-            self.direction = self.choose_direction(self.gradient)
-            if self.direction is None:
-                return None
-        trial = self.evaluate(self.image.add(self.direction, alpha=self.length), self.length)
-        if trial.finite and trial.loss <= self.loss + DECREASE * self.length * self.slope:
-            self.accept(trial, self.gradient)
+            self.choose_direction(self.gradient)
+        assert self.direction is not None
+        before, gradient, direction = self.image, self.gradient, self.direction
+        image = before.addcmul(direction, self.length)
+        pair: list[Pair] = []
+
+        def measure(trial_gradient: Tensor) -> list[Tensor]:
+            change, difference = image - before, trial_gradient - gradient
+            product = _dot(change, difference)
+            pair.append((change, difference, product))
+            return [_dot(gradient, direction), product, _dot(difference, difference)]
+
+        trial = self.evaluate(image, self.length, measure)
+        slope, curvature, square = trial.measured
+        if not -inf < slope < 0:  # not a direction of descent
+            self.drop_direction()
+        elif trial.finite and trial.loss <= self.loss + DECREASE * trial.step_length * slope:
+            self.accept(trial)
+            # A pair without positive curvature would make later directions ascend.
+            if curvature > LEAST_CURVATURE * square:
+                self.pairs.extend(pair)
         else:
-            self.reject()
+            self.length = self.length * SHRINK
+            self.trials_left -= 1
+            if not self.trials_left:
+                self.drop_direction()
         return trial
 
-    def choose_direction(self, gradient: Tensor) -> Tensor | None:
-        """A direction of descent; None at a minimum. Sets `slope`, `length` and `trials_left`."""
-        while True:
-            pairs = [list(pair) for pair in self.pairs]
-            point = {"image": self.image, "loss": self.loss, "gradient": gradient, "memory": pairs}
-            self.resume_from = self.snapshot(self.done, point)
-            direction = _two_loop(gradient, self.pairs)
-            self.slope, largest = _numbers(_dot(gradient, direction), direction.abs().max())
-            if self.slope < 0 and isfinite(largest):
-                break
-            if not self.pairs:
-                return None  # the gradient is zero: a minimum, or a picture that nothing can move
-            self.pairs.clear()
-        self.length = min(1.0, LONGEST_STEP / largest) if self.pairs else FIRST_STEP / largest
+    def choose_direction(self, gradient: Tensor) -> None:
+        """A direction, and how far along it the first trial step goes."""
+        pairs = [list(pair) for pair in self.pairs]
+        point = {"image": self.image, "loss": self.loss, "gradient": gradient, "memory": pairs}
+        self.resume_from = self.snapshot(self.done, point)
+        self.direction = _two_loop(gradient, self.pairs)
+        largest = self.direction.abs().max()
+        bound = LONGEST_STEP if self.pairs else FIRST_STEP
+        self.length = bound / largest
+        if self.pairs:
+            self.length = self.length.clamp(max=1)
         self.trials_left = TRIALS if self.pairs else GRADIENT_TRIALS
-        return direction
 
-    def accept(self, trial: Evaluation, gradient: Tensor) -> None:
-        """Move to a trial picture, and store the pair."""
+    def accept(self, trial: Evaluation) -> None:
+        """Move to a trial picture. A minimum ends the run."""
         self.direction = None
-        change, gradient_change = trial.image - self.image, trial.gradient - gradient
         self.image, self.loss, self.gradient = trial.image, trial.loss, trial.gradient
-        product = _dot(change, gradient_change)
-        # A pair without positive curvature would make later directions ascend.
-        curvature, square = _numbers(product, _dot(gradient_change, gradient_change))
-        if curvature > LEAST_CURVATURE * square:
-            self.pairs.append((change, gradient_change, product))
+        self.ended = trial.flat
 
-    def reject(self) -> None:
-        """Shorten the step; after the last trial drop the pairs, or end if there are none."""
-        self.length *= SHRINK
-        self.trials_left -= 1
-        if not self.trials_left:
-            self.direction = None
-            # Not even the gradient leads down, as far as float32 can tell.
-            if not self.pairs:
-                self.ended = True
-            self.pairs.clear()
+    def drop_direction(self) -> None:
+        """Drop the pairs and with them the direction; end if there are none.
+
+        Then not even the gradient leads down, as far as float32 can tell.
+        """
+        self.direction = None
+        self.ended = not self.pairs
+        self.pairs.clear()
 
     def state(self) -> State | None:
         """As of the last choice of a direction; trial steps since then are made again."""
@@ -297,7 +334,7 @@ class LBFGS(Optimizer):
         return 2 * history(pixels)
 
 
-def _two_loop(gradient: Tensor, pairs: deque[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+def _two_loop(gradient: Tensor, pairs: deque[Pair]) -> Tensor:
     """The direction -H g, H being the inverse Hessian that the stored pairs suggest."""
     direction = -gradient
     shares: list[Tensor] = []
@@ -314,14 +351,8 @@ def _two_loop(gradient: Tensor, pairs: deque[tuple[Tensor, Tensor, Tensor]]) -> 
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """A scalar that stays on its device: fetching each of them would make a GPU wait."""
+    """The dot product of two pictures, a scalar on their device."""
     return torch.dot(a.flatten(), b.flatten())
-
-
-def _numbers(*scalars: Tensor) -> list[float]:
-    """Scalars fetched together: on a GPU each transfer waits for all the work before it."""
-    numbers: list[float] = torch.stack(scalars).tolist()
-    return numbers
 
 
 class Adam(Optimizer):
@@ -343,7 +374,7 @@ class Adam(Optimizer):
         if self.image.grad is not None:
             self.adam.step()
         rate = self.options.learning_rate if self.adam.state[self.image] else 0.0
-        evaluation = self.evaluate(self.image.detach().clone(), rate)
+        evaluation = self.evaluate(self.image.detach().clone(), self.image.new_full((), rate))
         self.image.grad = evaluation.gradient
         return evaluation
 
