@@ -90,6 +90,13 @@ def unchecked(options: Options, **values: Any) -> Options:
     return changed
 
 
+def pretend_gpus(monkeypatch: pytest.MonkeyPatch, kind: str, count: int) -> None:
+    """Let torch say that it can use so many GPUs of a kind."""
+    found = torch.device(kind) if count else None
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: found)
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: count)
+
+
 def make_objective(
     vgg: Vgg19,
     content: Mapping[str, Tensor],
@@ -196,6 +203,7 @@ class Painter:
     #: The names of all that was painted, content image and style images.
     painted: list[list[str]] = []  # noqa: RUF012
     iterations = 4
+    precision = "float32"
 
     def __init__(self, options: Options) -> None:
         self.options = options

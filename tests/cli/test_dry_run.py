@@ -44,6 +44,7 @@ def test_every_picture_is_listed_with_an_estimate_and_nothing_is_written(
     planned = next(row for row in rows if row["status"] == "planned")
     assert (planned["width"], planned["iterations"]) == (41, EFFORTS["normal"])
     assert planned["seconds"] > 0
+    assert (planned["device"], planned["precision"] in ("float32", "bfloat16")) == ("cpu", True)
     assert planned["peak_memory"] > 10**8
     single = run_on_folders("photos/a.png", "styles/x.png", "-o", "b.png", "--dry-run", "-j", "2")
     assert (single.exit_code, single.stdout.count("\n")) == (0, 3)

@@ -414,8 +414,6 @@ def test_memory_for_networks_that_are_not_loaded_yet_is_not_free(
     monkeypatch.setattr(memory, "resident", lambda: 0.5e9)
     assert device.free_memory(cpu) == pytest.approx(10e9 - 0.36e9)
     assert device.free_memory(cpu, 4) == pytest.approx(10e9 - 4 * 0.86e9 + 0.5e9)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (3, 80))
-    assert device.free_memory(torch.device("cuda")) == 3
 
 
 def test_a_worker_uses_only_its_part_of_the_memory(
@@ -430,6 +428,6 @@ def test_a_worker_uses_only_its_part_of_the_memory(
     memory.share_among(10)
     with pytest.raises(DeviceError, match=r"and 0\.10 GB are free"):
         stylizer.fit_to_memory(job)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1e9, 8e9))
+    monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda _: (1e9, 8e9))
     stylizer.device = torch.device("cuda")
     assert stylizer.fit_to_memory(job) is job

@@ -422,6 +422,8 @@ def test_json_describes_the_picture(run_on_folders: Any) -> None:
         "height": 30,
         "iterations": 4,
         "seconds": 0.5,
+        "device": "cpu",
+        "precision": "float32",
         "losses": {"content": 1.0, "style": 2.0, "tv": 0.0, "gamut": 0.0, "total": 3.0},
         "reason": None,
         "exit_code": 0,

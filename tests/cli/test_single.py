@@ -1,12 +1,14 @@
 """What is shared by workers and by pictures: threads, memory, CUDA devices, the network."""
 
+import logging
+
 import pytest
 import torch
-from conftest import Painter
+from conftest import Painter, pretend_gpus
 
 from stylize import Options
 from stylize.cli.single import Resources
-from stylize.transfer import memory
+from stylize.transfer import device, memory
 
 pytestmark = pytest.mark.usefixtures("painter")
 
@@ -31,8 +33,7 @@ def _whole_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_worker_has_its_own_cuda_device(
     requested: str, devices: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: devices > 0)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
+    pretend_gpus(monkeypatch, "cuda", devices)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     options = Options(device=requested)
     used = [Resources(number, 3).stylizer(options).options.device for number in range(3)]
@@ -73,3 +74,14 @@ def test_the_network_stays_loaded_while_its_options_are_the_same() -> None:
     assert resources.stylizer(Options(seed=2)) is first
     assert resources.stylizer(Options(pooling="max")) is not first
     assert len(Painter.calls) == 2
+
+
+def test_one_worker_says_that_a_gpu_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(device, "unused_gpu", lambda: "there is a GPU here")
+    for number in (0, 1):
+        Resources(number, 2).stylizer(Options())
+    Resources().stylizer(Options(device="cpu"))
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said == ["there is a GPU here"]

@@ -29,7 +29,7 @@ from stylize.images.picture import Picture, load_picture
 from stylize.network.normalized import NETWORKS
 from stylize.network.vgg import POOLINGS
 from stylize.settings.options import EFFORTS
-from stylize.transfer import device, optimize, styles, targets
+from stylize.transfer import optimize, styles, targets
 from stylize.transfer.job import Job
 from stylize.transfer.losses import gram
 from stylize.transfer.objective import Objective
@@ -401,31 +401,6 @@ def test_the_iterations_of_a_scale_that_ends_early_are_skipped(
     assert result.complete
 
 
-def test_auto_precision_is_bfloat16_where_the_hardware_has_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    cpu, cuda, mps = map(torch.device, ("cpu", "cuda", "mps"))
-    for each in (cpu, cuda, mps):
-        assert device.network_dtype("float32", each) == torch.float32
-        assert device.network_dtype("bfloat16", each) == torch.bfloat16
-    for capabilities, dtype in (
-        ({}, torch.float32),
-        ({"avx512_bf16": False, "amx_bf16": False}, torch.float32),
-        ({"avx512_bf16": True}, torch.bfloat16),
-        ({"amx_bf16": True}, torch.bfloat16),
-    ):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda result=capabilities: result)
-        assert device.network_dtype("auto", cpu) == dtype
-    for version, dtype in (
-        ((7, 5), torch.float32),
-        ((8, 0), torch.bfloat16),
-        ((9, 0), torch.bfloat16),
-    ):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, v=version: v)
-        assert device.network_dtype("auto", cuda) == dtype
-    assert device.network_dtype("auto", mps) == torch.float32
-
-
 @pytest.mark.parametrize(
     ("preset", "size", "iterations", "seeds", "excess"),
     [
@@ -528,40 +503,6 @@ def test_a_color_mode_without_an_entry_is_an_error(
         find_targets(stylizer.vgg, StyleCache(), job, job.size)
     with pytest.raises(KeyError, match="sepia"):
         module.finish_picture(torch.rand(1, 3, 21, 32), job)
-
-
-def test_the_best_available_device_is_picked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert device.pick_device("auto").type == "cpu"
-    for requested in ("cuda", "cuda:0", "mps"):
-        with pytest.raises(DeviceError, match=f"--device {requested}: torch sees"):
-            device.pick_device(requested)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert device.pick_device("auto").type == "mps"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert device.pick_device("auto").type == "cuda"
-    assert device.pick_device("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(DeviceError, match="torch sees 2 CUDA devices"):
-        device.pick_device("cuda:2")
-
-
-def test_workers_share_cuda_devices_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    for requested in ("auto", "cuda"):
-        devices = [device.device_of_worker(requested, number) for number in range(3)]
-        assert devices == ["cuda:0", "cuda:1", "cuda:0"]
-    assert device.device_of_worker("cpu", 1) == "cpu"
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert device.device_of_worker("auto", 1) == "auto"
-    threads: list[int] = []
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    for workers in (1, 2, 3, 9):
-        device.share_threads(workers)
-    assert threads == [4, 2, 1, 1]
 
 
 @pytest.mark.parametrize("place", ["the start of a scale", "a step"])

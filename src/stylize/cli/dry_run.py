@@ -134,8 +134,8 @@ class Machine:
         precision = device.precision_name(device.network_dtype(options.precision, found))
         threads = options.threads or max(1, device.thread_count() // jobs)
         free = device.free_memory(found, jobs)
-        # Workers share the machine's memory; on CUDA devices each takes what there is.
-        share = free if found.type == "cuda" else free / jobs
+        # Workers share the machine's memory; on a GPU each takes what there is.
+        share = free if found.type in device.GPUS_WITH_MEMORY else free / jobs
         return cls(found.type, precision, threads, share)
 
 
@@ -156,6 +156,8 @@ def _estimate(task: Task, scales: tuple[Scale, ...], machine: Machine) -> Outcom
         return Outcome.failed(error)
     planned = Outcome(
         Status.PLANNED,
+        device=machine.device,
+        precision=machine.precision,
         size=scales[-1].size,
         iterations=sum(scale.iterations for scale in scales),
     )

@@ -213,8 +213,8 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     metavar="N",
     type=click.IntRange(1, 256),
     default=Arguments.jobs,
-    help="Paint N pictures at once, in processes that share the processor; with several CUDA"
-    f" devices, each takes one.  [default: {Arguments.jobs}]",
+    help="Paint N pictures at once, in processes that share the processor; with several GPUs"
+    f", each takes one.  [default: {Arguments.jobs}]",
 )
 @click.option(
     "--fail-fast/--no-fail-fast",

@@ -27,6 +27,8 @@ def as_json(task: Task, outcome: Outcome) -> str:
         "seconds": outcome.seconds,
         "peak_memory": outcome.memory,
         "peak_device_memory": outcome.device_memory,
+        "device": outcome.device,
+        "precision": outcome.precision,
         "losses": outcome.losses,
         "reason": outcome.reason or None,
         "exit_code": outcome.exit_code,

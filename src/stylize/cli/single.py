@@ -82,7 +82,7 @@ class Resources:
 
     Args:
         number: of this worker, from 0.
-        workers: how many share the machine: its memory, its processor, and its CUDA devices if
+        workers: how many share the machine: its memory, its processor, and its GPUs if
             there are several.
     """
 
@@ -121,6 +121,9 @@ class Resources:
             except StylizeError as error:
                 self.error = error
                 raise
+            # One of several workers says it.
+            if options.device == "auto" and not self.number and (note := device.unused_gpu()):
+                log.warning("%s", note)
         return self.loaded
 
 
@@ -336,6 +339,8 @@ def _outcome(
         losses=result.losses[-1].as_dict(),
         memory=memory.peak(),
         device_memory=device.peak_memory(stylizer.device),
+        device=stylizer.device.type,
+        precision=stylizer.precision,
     )
 
 

@@ -152,7 +152,9 @@ class Outcome:
         seconds: wall time of painting. In a dry run this and `memory` are estimates.
         losses: of the result, by name.
         memory: the most bytes that the process used; None where the system does not say.
-        device_memory: the same on a CUDA device.
+        device_memory: the same on a GPU with memory of its own.
+        device: kind of device that painted it.
+        precision: of the network.
     """
 
     status: Status
@@ -164,6 +166,8 @@ class Outcome:
     losses: dict[str, float] | None = None
     memory: int | None = None
     device_memory: int | None = None
+    device: str | None = None
+    precision: str | None = None
 
     @classmethod
     def failed(cls, error: StylizeError) -> "Outcome":

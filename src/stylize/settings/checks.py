@@ -102,9 +102,9 @@ def blend(value: Any, option: str) -> str | None:
 
 def device(value: Any, option: str) -> str:
     """Check the name of a device; whether the machine has that device is not checked here."""
-    if re.fullmatch(r"auto|cpu|mps|cuda(:(0|[1-9][0-9]?))?", str(value)):
+    if re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:(0|[1-9][0-9]?))?", str(value)):
         return str(value)
-    raise OptionError(f"{option}: {value!r} is not valid; give auto, cpu, cuda, cuda:N or mps")
+    raise OptionError(f"{option}: {value!r} is not valid; give auto, cpu, cuda, cuda:N, mps or xpu")
 
 
 def one_of(*numbers: int) -> Check:

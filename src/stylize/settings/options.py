@@ -205,7 +205,8 @@ class Options:
     device: str = _option(
         "auto",
         checks.device,
-        "Where to compute: cpu, cuda, cuda:N or mps; 'auto' tries CUDA, then MPS, then the CPU.",
+        "Where to compute: cpu, cuda or cuda:N (NVIDIA, AMD), mps (Apple) or xpu (Intel); 'auto'"
+        " takes a GPU if torch can use one.",
         metavar="DEVICE",
     )
     precision: str = _choice_option(

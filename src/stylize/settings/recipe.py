@@ -56,7 +56,7 @@ class Recipe:
     Attributes:
         stylize: version of stylize.
         torch: version of torch.
-        device: kind of device: cpu, cuda or mps.
+        device: kind of device: cpu, cuda, mps or xpu.
         precision: number type of the network, float32 or bfloat16.
         complete: False where the run was ended before its last iteration.
         options: by field name, the values of `Options` that pixels depend on; `"file"` for a path.

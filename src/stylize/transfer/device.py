@@ -1,5 +1,9 @@
 """The device that computes: its choice, its precision, its threads, its free memory."""
 
+import os
+import platform
+import shutil
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +12,10 @@ import torch
 
 from ..errors import DeviceError
 from . import memory
+
+#: GPUs with memory of their own, as torch names them: NVIDIA's and AMD's (cuda), Intel's (xpu).
+#: Apple's (mps) shares the machine's memory.
+GPUS_WITH_MEMORY = ("cuda", "xpu")
 
 
 def pick_device(requested: str) -> torch.device:
@@ -19,23 +27,56 @@ def pick_device(requested: str) -> torch.device:
     Raises:
         DeviceError: there is no such device.
     """
-    gpus = cuda_devices()
-    mps = torch.backends.mps.is_available()
     if requested == "auto":
-        return torch.device("cuda" if gpus else "mps" if mps else "cpu")
+        return torch.device(accelerator() or "cpu")
     device = torch.device(requested)
-    if device.type == "cuda" and (device.index or 0) >= gpus:
-        raise DeviceError(f"--device {requested}: torch sees {gpus} CUDA devices here; try cpu")
-    if device.type == "mps" and not mps:
-        raise DeviceError(f"--device {requested}: torch sees no Apple GPU here; try cpu")
+    if device.type != "cpu" and (device.index or 0) >= (count := device_count(device.type)):
+        raise DeviceError(
+            f"--device {requested}: torch sees {count} {device.type} devices here; try cpu"
+        )
     return device
 
 
-def cuda_devices() -> int:
-    """How many CUDA devices there are."""
+def accelerator() -> str | None:
+    """The kind of GPU that torch can use here: "cuda", "mps" or "xpu"; None without one.
+
+    A build of torch supports one kind.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of a missing driver when merely asked
-        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+        device = torch.accelerator.current_accelerator(check_available=True)
+    return device.type if device else None
+
+
+def device_count(kind: str) -> int:
+    """How many GPUs of a kind there are."""
+    return torch.accelerator.device_count() if kind == accelerator() else 0
+
+
+def unused_gpu() -> str | None:
+    """A sentence about a GPU that is here and that torch cannot use; None without a sign of one.
+
+    Only of NVIDIA's and Apple's are the signs certain.
+    """
+    if accelerator():
+        return None
+    if shutil.which("nvidia-smi") or os.path.exists("/proc/driver/nvidia/version"):
+        maker = "an NVIDIA"
+    elif sys.platform == "darwin" and platform.machine() == "arm64":
+        maker = "an Apple"
+    else:
+        return None
+    return (
+        f"there is {maker} GPU here, but torch {torch.__version__} cannot use it, so the processor"
+        " paints; https://pytorch.org/get-started tells which build of torch can"
+    )
+
+
+def describe(device: torch.device) -> str:
+    """A device in words: "cpu", or "cuda (NVIDIA H100)"."""
+    if device.type not in GPUS_WITH_MEMORY:
+        return device.type
+    return f"{device} ({torch.get_device_module(device).get_device_name(device)})"
 
 
 def network_dtype(precision: str, device: torch.device) -> torch.dtype:
@@ -54,6 +95,8 @@ def network_dtype(precision: str, device: torch.device) -> torch.dtype:
         native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     elif device.type == "cuda":
         native = torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere
+    elif device.type == "xpu":
+        native = torch.xpu.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if native else torch.float32
 
 
@@ -90,15 +133,28 @@ def share_threads(workers: int) -> None:
 
 
 def device_of_worker(requested: str, number: int) -> str:
-    """The value of `--device` for one of several workers: with several CUDA devices, one for each.
+    """The value of `--device` for one of several workers: with several GPUs, one for each.
 
     Args:
         requested: the value that was given.
         number: of the worker, from 0.
     """
-    if requested in ("auto", "cuda") and (gpus := cuda_devices()) > 1:
-        return f"cuda:{number % gpus}"
+    kind = accelerator()
+    if kind and requested in ("auto", kind) and (count := device_count(kind)) > 1:
+        return f"{kind}:{number % count}"
     return requested
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """On an NVIDIA GPU compute the same bits each time in a block, and float32 in full precision.
+
+    By default cuDNN takes algorithms that add in any order, and rounds float32 to 10 bits (TF32).
+    """
+    with torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    ):
+        yield
 
 
 def free_memory(device: torch.device, processes: int = 1) -> float:
@@ -108,23 +164,24 @@ def free_memory(device: torch.device, processes: int = 1) -> float:
         device: where the network is or will be.
         processes: how many processes will have a network in the machine's memory.
     """
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        left, _ = torch.cuda.mem_get_info(device)
+    if device.type in GPUS_WITH_MEMORY:
+        torch.accelerator.empty_cache()
+        left, _ = torch.accelerator.get_memory_info(device)
         return float(left)
-    # An Apple GPU shares the machine's memory.
     return memory.available(processes)
 
 
 def reset_peak_memory(device: torch.device) -> None:
     """Start a new measurement for `peak_memory`."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    if device.type in GPUS_WITH_MEMORY:
+        torch.accelerator.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """The most bytes in use on a CUDA device since `reset_peak_memory`; None for other devices."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+    """The most bytes in use on a GPU since `reset_peak_memory`; None without memory of its own."""
+    if device.type not in GPUS_WITH_MEMORY:
+        return None
+    return int(torch.accelerator.max_memory_allocated(device))
 
 
 @contextmanager

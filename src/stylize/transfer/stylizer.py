@@ -112,7 +112,8 @@ class Stylizer:
             self.vgg = Vgg19(numbers, self.options.pooling, self.device, dtype)
         self.cache = StyleCache()
         self.digest = numbers.digest
-        log.info("VGG-19 (%s weights) on %s in %s", self.options.weights, self.device, dtype)
+        where = device.describe(self.device)
+        log.info("VGG-19 (%s weights) on %s in %s", self.options.weights, where, self.precision)
 
     def __call__(
         self, content: Source, *styles: Source, on_step: Callback | None = None, **changes: Any
@@ -200,6 +201,7 @@ class Stylizer:
             torch.inference_mode(False),
             torch.no_grad(),
             device.use_threads(job.options.threads),
+            device.reproducible(),
         ):
             try:
                 for step in self.steps(run, checkpoint):
