@@ -30,7 +30,7 @@ from stylize.network import weights
 from stylize.network.names import LAYERS
 from stylize.network.vgg import Vgg19
 from stylize.settings.recipe import KEY, Recipe
-from stylize.transfer import tensors
+from stylize.transfer import pace, tensors
 from stylize.transfer.finish import finish_picture
 from stylize.transfer.job import Job
 from stylize.transfer.objective import Objective
@@ -204,6 +204,8 @@ class Painter:
     painted: list[list[str]] = []  # noqa: RUF012
     iterations = 4
     precision = "float32"
+    #: Seconds for each unit of `Scale.work`.
+    pace = 1e-5
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -283,8 +285,9 @@ def make_unreadable(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 @pytest.fixture
 def painter(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Painter]]:
-    """Puts `Painter` in the place of `Stylizer`."""
+    """Puts `Painter` in the place of `Stylizer`, and foretells times without a measurement."""
     monkeypatch.setattr(module, "Stylizer", Painter)
+    monkeypatch.setattr(pace, "measure", lambda options, threads: Painter.pace)
     monkeypatch.setattr(Painter, "calls", [])
     monkeypatch.setattr(Painter, "painted", [])
     yield Painter

@@ -25,7 +25,7 @@ def watch(
     for scale in scales:
         for _ in range(scale.iterations):
             done += 1
-            clock.now += pace * scale.width * scale.height
+            clock.now += pace * scale.cost
             losses = Losses({"content": 1, "style": 1}, 2)
             rest = [losses, losses, 1.0, nothing, nothing, nothing]
             forecast(Step(done, iterations, scale, scales, *rest))

@@ -412,8 +412,8 @@ def test_memory_for_networks_that_are_not_loaded_yet_is_not_free(
     monkeypatch.setattr(memory, "resident", lambda: 2e9)
     assert device.free_memory(cpu) == 10e9
     monkeypatch.setattr(memory, "resident", lambda: 0.5e9)
-    assert device.free_memory(cpu) == pytest.approx(10e9 - 0.36e9)
-    assert device.free_memory(cpu, 4) == pytest.approx(10e9 - 4 * 0.86e9 + 0.5e9)
+    assert device.free_memory(cpu) == pytest.approx(10e9 - memory.BASE_BYTES + 0.5e9)
+    assert device.free_memory(cpu, 4) == pytest.approx(10e9 - 4 * memory.BASE_BYTES + 0.5e9)
 
 
 def test_a_worker_uses_only_its_part_of_the_memory(

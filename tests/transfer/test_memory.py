@@ -33,34 +33,31 @@ NEED = {each: need_of(each, CONTENT, STYLE) for each in ("bfloat16", "float32")}
 
 
 @pytest.mark.parametrize(
-    ("precision", "size", "peak"),
+    ("precision", "side", "peak"),
     [
-        ("bfloat16", (256, 171), 0.888e9),
-        ("bfloat16", (512, 342), 1.068e9),
-        ("bfloat16", (1024, 683), 1.434e9),
-        ("bfloat16", (2048, 1366), 3.288e9),
-        ("bfloat16", (2896, 1932), 5.766e9),
-        ("float32", (256, 171), 0.940e9),
-        ("float32", (512, 342), 1.192e9),
-        ("float32", (1024, 683), 1.928e9),
-        ("float32", (2048, 1366), 5.208e9),
-        ("float32", (2896, 1932), 9.592e9),
+        ("bfloat16", 256, 0.79e9),
+        ("bfloat16", 512, 1.05e9),
+        ("bfloat16", 1024, 1.74e9),
+        ("bfloat16", 2048, 4.78e9),
+        ("float32", 256, 1.01e9),
+        ("float32", 512, 1.67e9),
+        ("float32", 1024, 2.70e9),
     ],
 )
-def test_the_estimate_is_within_5_percent_of_the_measured_peak(
-    precision: str, size: tuple[int, int], peak: float
+def test_the_estimate_is_within_10_percent_of_the_measured_peak(
+    precision: str, side: int, peak: float
 ) -> None:
-    """`tests/benchmarks/memory.py` measures it again."""
-    estimate = memory.BASE_BYTES + NEED[precision](size[0] * size[1])
-    assert estimate == pytest.approx(peak, rel=0.05)
+    """For square pictures. `tests/benchmarks/memory.py` measures it again."""
+    estimate = memory.BASE_BYTES + NEED[precision](side**2)
+    assert estimate == pytest.approx(peak, rel=0.1)
 
 
 def test_the_estimate_depends_on_layers_and_optimizer() -> None:
-    """For 1448 x 966 pixels, against measured peaks."""
+    """For 1448 x 1448 pixels, against measured peaks."""
     shallow = need_of("float32", ["relu2_2"], ["relu1_1", "relu2_1"])
     adam = need_of("bfloat16", CONTENT, STYLE, "adam")
-    for need, peak in ((shallow, 2.720e9), (adam, 1.936e9)):
-        assert memory.BASE_BYTES + need(1448 * 966) == pytest.approx(peak, rel=0.06)
+    for need, peak in ((shallow, 3.81e9), (adam, 2.44e9)):
+        assert memory.BASE_BYTES + need(1448**2) == pytest.approx(peak, rel=0.06)
 
 
 @settings(deadline=None)

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from stylize import PictureError
 from stylize.settings.options import DECLINE, EFFORTS, LEAST_SHARE
-from stylize.transfer.scales import check_shorter_side, plan_scales, result_size, style_size
+from stylize.transfer.scales import (
+    FIXED_COST,
+    check_shorter_side,
+    plan_scales,
+    result_size,
+    style_size,
+)
 
 sides = st.integers(16, 8000)
 
@@ -85,7 +91,7 @@ def test_every_scale_has_iterations(effort: str) -> None:
 
 def test_one_scale_or_one_iteration_gives_one_scale() -> None:
     (only,) = plan_scales((512, 342), 200, "normal", 1, 16)
-    assert (only.iterations, only.work) == (200, 200 * 512 * 342)
+    assert (only.iterations, only.work) == (200, 200 * (512 * 342 + FIXED_COST))
     assert len(plan_scales((512, 342), 1, "normal", "auto", 16)) == 1
 
 

@@ -237,8 +237,8 @@ def test_a_callback_sees_every_step_and_can_stop_the_run(
     assert steps[-1].image.shape == (1, 3, 43, 64)
     assert np.array_equal(result.pixels, steps[-1].picture()), "the picture of the last step"
     left = [step.work_left for step in steps]
-    assert left[0] - left[1] == steps[0].scale.pixels
-    assert left[-1] == (20 - coarse - 3) * 64 * 43
+    assert left[0] - left[1] == steps[0].scale.cost
+    assert left[-1] == (20 - coarse - 3) * steps[-1].scale.cost
 
 
 def test_all_callbacks_are_called_although_one_asks_to_stop(

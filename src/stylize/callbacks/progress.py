@@ -22,7 +22,7 @@ def bars_hidden(quiet: bool) -> bool:
 class Bar:
     """A tqdm bar on stderr: size, iteration, losses, and the time left for the picture.
 
-    It counts pixels evaluated, not iterations: an iteration at the finest scale takes many times as
+    It counts `Scale.cost`, not iterations: an iteration at the finest scale takes many times as
     long as one at the coarsest, and the time left would be wrong by as much.
 
     Args:
@@ -49,12 +49,12 @@ class Bar:
 
     def __call__(self, step: "Step") -> None:
         """Show a step."""
-        self.done += step.scale.pixels
+        self.done += step.scale.cost
         text = f"{step.scale.width}x{step.scale.height} {step.iteration}/{step.iterations}"
         if self.bar is None:
             self.bar = tqdm(
                 desc=text,
-                initial=step.scale.pixels,  # the first evaluation ended before the clock starts
+                initial=step.scale.cost,  # the first evaluation ended before the clock starts
                 disable=self.hidden,
                 file=sys.stderr,
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
@@ -74,7 +74,7 @@ class FolderBars:
     """One bar for the whole folder, and below it one for each picture in progress.
 
     Args:
-        work: for each picture, the pixels that are to be evaluated.
+        work: for each picture, what is to be done, in the unit of `Scale.cost`.
         finished: how many pictures need no work.
         hidden: show nothing.
     """
@@ -113,8 +113,8 @@ class FolderBars:
         self.left[number] = step.work_left
         if not self.done:  # the clock starts once the network is loaded and was used once
             self.folder.reset()
-            self.folder.initial = step.scale.pixels
-        self._update(step.scale.pixels)
+            self.folder.initial = step.scale.cost
+        self._update(step.scale.cost)
 
     def finish(self, number: int) -> None:
         """Count a picture as finished, whether it was painted or not."""

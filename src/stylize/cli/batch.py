@@ -108,9 +108,7 @@ def paint_all(arguments: Arguments, tasks: Sequence[Task]) -> Generator[Row, Non
     if not waiting:
         return
     hidden = bars_hidden(arguments.quiet)
-    work = [
-        _pixels_to_evaluate(t) if not hidden and n in waiting else 0 for n, t in enumerate(tasks)
-    ]
+    work = [_work(t) if not hidden and n in waiting else 0 for n, t in enumerate(tasks)]
     executor = _executor(arguments.jobs)
     stopped = False
 
@@ -176,8 +174,8 @@ def scales_of(task: Task) -> tuple[Scale, ...]:
     return job.scales_for(task.options, probe.picture_size(task.content), task.content)
 
 
-def _pixels_to_evaluate(task: Task) -> int:
-    """Pixels to be evaluated; 0 for a task that cannot be painted."""
+def _work(task: Task) -> int:
+    """What is to be done for a task; 0 if it cannot be painted."""
     try:
         return sum(scale.work for scale in scales_of(task))
     except StylizeError:

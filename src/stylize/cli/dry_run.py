@@ -19,10 +19,7 @@ from .report import Row
 from .single import check
 from .task import Arguments, Outcome, Status, Task
 
-#: Fitted to runs of 128 to 2048 pixels on two cores with AVX512-BF16: seconds of one core for each
-#: pixel evaluated, by precision; and the seconds until the network is loaded. Other processors
-#: differ by some factor.
-CORE_SECONDS = {"bfloat16": 4.1e-6, "float32": 7.8e-6}
+#: Seconds until the network is loaded.
 START_SECONDS = 4.0
 
 
@@ -96,7 +93,7 @@ def plan(arguments: Arguments, tasks: Sequence[Task]) -> tuple[list[Row], list[s
     if not planned:
         return rows, []
     where = f"on {machine.device} in {machine.precision}, {machine.threads} threads a picture"
-    if machine.device != "cpu":
+    if machine.pace is None:
         return rows, [where]
     seconds = sum(outcome.seconds or 0 for outcome in planned)
     most = max(outcome.memory or 0 for outcome in planned)
@@ -113,12 +110,14 @@ class Machine:
         precision: of the network.
         threads: for each picture.
         memory: bytes for each picture.
+        pace: seconds for each unit of `Scale.work`, as measured; None where that is no CPU.
     """
 
     device: str
     precision: str
     threads: int
     memory: float
+    pace: float | None
 
     @classmethod
     def find(cls, arguments: Arguments) -> "Machine":
@@ -127,7 +126,7 @@ class Machine:
         Raises:
             DeviceError: there is no such device.
         """
-        from ..transfer import device
+        from ..transfer import device, pace
 
         options, jobs = arguments.options, arguments.jobs
         found = device.pick_device(options.device)
@@ -136,7 +135,9 @@ class Machine:
         free = device.free_memory(found, jobs)
         # Workers share the machine's memory; on a GPU each takes what there is.
         share = free if found.type in device.GPUS_WITH_MEMORY else free / jobs
-        return cls(found.type, precision, threads, share)
+        # A small picture says little about a GPU, which is hardly busy with it.
+        measured = pace.measure(options, threads) if found.type == "cpu" else None
+        return cls(found.type, precision, threads, share, measured)
 
 
 def _estimate(task: Task, scales: tuple[Scale, ...], machine: Machine) -> Outcome:
@@ -161,21 +162,10 @@ def _estimate(task: Task, scales: tuple[Scale, ...], machine: Machine) -> Outcom
         size=scales[-1].size,
         iterations=sum(scale.iterations for scale in scales),
     )
-    if machine.device != "cpu":
+    if machine.pace is None:
         return planned
     return replace(
         planned,
-        seconds=estimate_seconds(scales, machine.precision, machine.threads),
+        seconds=machine.pace * sum(scale.work for scale in scales),
         memory=round(memory.BASE_BYTES) + need(scales[-1].pixels),
     )
-
-
-def estimate_seconds(scales: Sequence[Scale], precision: str, threads: int) -> float:
-    """Wall time of a run, without loading the network.
-
-    Args:
-        scales: of the run, coarse to fine.
-        precision: of the network, "float32" or "bfloat16".
-        threads: of the run.
-    """
-    return sum(scale.work for scale in scales) * CORE_SECONDS[precision] / threads

@@ -3,6 +3,7 @@
 On Linux also how freed memory is treated, and the peak that a process reached.
 """
 
+import bisect
 import contextlib
 import ctypes
 import sys
@@ -17,13 +18,16 @@ from ..network.names import LAYERS, values_per_pixel
 
 #: Pixels from which saving memory counts for more than speed.
 LARGE = 600_000
-#: What the libraries, the network and reading a picture take, in bytes. Like the next two it is
-#: fitted to runs of 128 to 2048 pixels.
-BASE_BYTES = 0.86e9
+#: What the libraries, the network and reading a picture take, in bytes. Like the next four it is
+#: fitted to runs of 256 to 2048 pixels.
+BASE_BYTES = 0.77e9
 #: Bytes for each pixel beside what the network and the optimiser store.
 OTHER_BYTES = 112
 #: Factor for freed memory that is kept for speed, with pictures below `LARGE`.
-FREED_FACTOR = 1.1
+FREED_FACTOR = 1.05
+#: What Winograd's algorithm takes beside that, in float32: for the turned kernels; and for each
+#: pixel, up to a most, because `network.convolution` computes large feature maps in strips.
+KERNEL_BYTES, TILE_BYTES, MOST_TILE_BYTES = 0.05e9, 1400, 0.27e9
 #: Share of the free memory that `--size fit` uses, because the need is an estimate.
 MARGIN = 0.9
 #: Pixels of the longer side below which no size is suggested.
@@ -49,8 +53,7 @@ class Need:
 
     It adds up the activations of all layers down to the deepest, as `Vgg19.backward` needs them;
     that layer once more for its gradient; the features of the content image; and what the optimiser
-    stores. Only `OTHER_BYTES` and `FREED_FACTOR` are estimated.
-    `tests/benchmarks/memory.py` measures it.
+    stores. The constants above are estimates; `tests/benchmarks/memory.py` measures the sum.
 
     Attributes:
         precision: of the network, "float32" or "bfloat16".
@@ -66,14 +69,17 @@ class Need:
 
     def __call__(self, pixels: int) -> int:
         """Bytes at the peak, for a result of so many pixels."""
-        return round(pixels * self._per_pixel(pixels))
+        tiles = min(TILE_BYTES * pixels, MOST_TILE_BYTES) + KERNEL_BYTES
+        return round(pixels * self._per_pixel(pixels) + tiles * (self.precision == "float32"))
 
     def most_pixels(self, limit: float, pixels: int) -> int:
         """Pixels of the largest result that needs at most `limit` bytes; no more than `pixels`."""
-        large = int(limit / self._per_pixel(LARGE))
-        if min(large, pixels) >= LARGE:
-            return min(large, pixels)
-        return min(int(limit / self._per_pixel(1)), LARGE - 1, pixels)
+        # The need grows with the pixels, but falls a little at `LARGE`.
+        for least, most in ((LARGE, pixels), (1, min(pixels, LARGE - 1))):
+            fitting = bisect.bisect_right(range(least, most + 1), limit, key=self)
+            if fitting:
+                return least + fitting - 1
+        return 0
 
     def _per_pixel(self, pixels: int) -> float:
         deepest = max(LAYERS.index(layer) for layer in (*self.content_layers, *self.style_layers))

@@ -98,10 +98,10 @@ class Step:
 
     @property
     def work_left(self) -> int:
-        """Pixels still to be evaluated if no scale ends early; proportional to the time left."""
+        """What is left to do if no scale ends early, in the unit of `Scale.cost`."""
         place = self.scales.index(self.scale)
         until = sum(scale.iterations for scale in self.scales[: place + 1])
-        here = (until - self.iteration) * self.scale.pixels
+        here = (until - self.iteration) * self.scale.cost
         return here + sum(scale.work for scale in self.scales[place + 1 :])
 
     def without_picture(self) -> "Step":

@@ -1,0 +1,40 @@
+"""How fast this machine paints, from painting a small picture for half a second."""
+
+import time
+
+import numpy as np
+
+from ..settings.options import Options
+from .step import Step
+from .stylizer import Stylizer
+
+#: For how many seconds a small picture is painted, and its longer side.
+SECONDS, SIZE = 0.5, 192
+#: What the speed depends on.
+RELEVANT = ("content_layers", "style_layers", "pooling", "optimizer", "device", "precision")
+
+
+def measure(options: Options, threads: int) -> float:
+    """Seconds that a run takes for each unit of `Scale.work`.
+
+    Args:
+        options: of the run.
+        threads: of the run.
+
+    Raises:
+        DeviceError: there is no such device.
+    """
+    relevant = {name: getattr(options, name) for name in RELEVANT}
+    stylizer = Stylizer(size=SIZE, scales=1, init="noise", threads=threads, **relevant)
+    picture = np.random.default_rng(0).random((SIZE * 2 // 3, SIZE, 3))
+    ends: list[float] = []
+    costs: list[int] = []
+
+    def watch(step: Step) -> bool:
+        ends.append(time.perf_counter())
+        costs.append(step.scale.cost)
+        return ends[-1] - ends[0] > SECONDS
+
+    stylizer(picture, picture, on_step=watch)
+    # The first evaluation is slower than those after it.
+    return (ends[-1] - ends[0]) / sum(costs[1:])
