@@ -108,11 +108,11 @@ def test_a_picture_that_is_too_large_for_the_memory_is_refused_before_the_work(
 ) -> None:
     """The message names a size that fits, and so does a dry run."""
     args = ("-n", "2", "--precision", "float32")
-    monkeypatch.setattr(device, "free_memory", lambda *_: 1.2e7)
+    monkeypatch.setattr(device, "free_memory", lambda *_: 2.1e7)
     result = small(*args, "-s", "144")
     assert result.exit_code == 6
     assert "144 x 120 pixels needs 0.0" in result.stderr
-    assert "0.01 GB are free; --size " in result.stderr
+    assert "0.02 GB are free; --size " in result.stderr
     side = int(result.stderr.split("--size ")[1].split()[0])
     assert small(*args, "-s", str(side)).exit_code == 0
     with Image.open("out.png") as image:
@@ -134,7 +134,7 @@ def test_fit_takes_the_largest_size_that_fits(
     assert own.options.size == "original"
     shallow = {"style_layers": "relu1_1", "content_layers": "relu1_1"}
     assert stylizer(tall.resize((10, 12)), painting, **shallow).pixels.shape == (12, 10, 3)
-    monkeypatch.setattr(device, "free_memory", lambda *_: 2e7)
+    monkeypatch.setattr(device, "free_memory", lambda *_: 3.5e7)
     result = stylizer(tall, painting)
     side = result.pixels.shape[0]
     assert 64 <= side < 150
@@ -154,23 +154,23 @@ def test_a_run_with_fit_resumes_in_the_size_that_it_had(
     """Free memory is never quite the same: it decides the size only where nothing else does."""
     Image.open("photo.png").resize((144, 120)).save("photo.png")
     args = ("-s", "fit", "-n", "8", "--precision", "float32")
-    monkeypatch.setattr(device, "free_memory", lambda *_: 1.20e7)
+    monkeypatch.setattr(device, "free_memory", lambda *_: 2.10e7)
     assert small(*args).exit_code == 0
     expected = Path("out.png").read_bytes()
 
     interrupted(6, *args)
-    monkeypatch.setattr(device, "free_memory", lambda *_: 1.25e7)
+    monkeypatch.setattr(device, "free_memory", lambda *_: 2.19e7)
     result = small(*args)
     assert "resuming after iteration" in result.stderr
     assert Path("out.png").read_bytes() == expected
     # A size that no longer fits is replaced by a smaller one, and the run starts over.
     interrupted(6, *args)
-    monkeypatch.setattr(device, "free_memory", lambda *_: 0.85e7)
+    monkeypatch.setattr(device, "free_memory", lambda *_: 1.48e7)
     assert "renamed it to out.png.checkpoint.unused, started over" in small(*args).stderr
     with Image.open("out.png") as image:
         assert max(image.size) < 72
     assert "is up to date" in small(*args, "--existing", "update").stderr
-    monkeypatch.setattr(device, "free_memory", lambda *_: 1.2e7)
+    monkeypatch.setattr(device, "free_memory", lambda *_: 2.1e7)
     assert small("-s", "70", "-n", "8", "--precision", "float32").exit_code == 0
     updated = small(*args, "--existing", "update")
     assert "is up to date" not in updated.stderr, "a size that was given does not count as fitted"

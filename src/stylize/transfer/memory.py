@@ -25,9 +25,9 @@ BASE_BYTES = 0.77e9
 OTHER_BYTES = 112
 #: Factor for freed memory that is kept for speed, with pictures below `LARGE`.
 FREED_FACTOR = 1.05
-#: What Winograd's algorithm takes beside that, in float32: for the turned kernels; and for each
-#: pixel, up to a most, because `network.convolution` computes large feature maps in strips.
-KERNEL_BYTES, TILE_BYTES, MOST_TILE_BYTES = 0.05e9, 1400, 0.27e9
+#: What Winograd's algorithm takes beside that for each pixel, in float32, and at most:
+#: `network.convolution` computes large feature maps in strips.
+TILE_BYTES, MOST_TILE_BYTES = 1800, 0.32e9
 #: Share of the free memory that `--size fit` uses, because the need is an estimate.
 MARGIN = 0.9
 #: Pixels of the longer side below which no size is suggested.
@@ -69,8 +69,8 @@ class Need:
 
     def __call__(self, pixels: int) -> int:
         """Bytes at the peak, for a result of so many pixels."""
-        tiles = min(TILE_BYTES * pixels, MOST_TILE_BYTES) + KERNEL_BYTES
-        return round(pixels * self._per_pixel(pixels) + tiles * (self.precision == "float32"))
+        tiles = min(TILE_BYTES * pixels, MOST_TILE_BYTES) if self.precision == "float32" else 0
+        return round(pixels * self._per_pixel(pixels) + tiles)
 
     def most_pixels(self, limit: float, pixels: int) -> int:
         """Pixels of the largest result that needs at most `limit` bytes; no more than `pixels`."""

@@ -5,6 +5,7 @@ import time
 import numpy as np
 
 from ..settings.options import Options
+from .job import Job
 from .step import Step
 from .stylizer import Stylizer
 
@@ -35,6 +36,6 @@ def measure(options: Options, threads: int) -> float:
         costs.append(step.scale.cost)
         return ends[-1] - ends[0] > SECONDS
 
-    stylizer(picture, picture, on_step=watch)
+    stylizer.paint(Job.prepare(stylizer.options, picture, [picture]), [watch])
     # The first evaluation is slower than those after it.
     return (ends[-1] - ends[0]) / sum(costs[1:])
