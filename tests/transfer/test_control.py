@@ -873,7 +873,7 @@ ELSEWHERE = {
     "depth": "test_a_result_of_sixteen_bits_is_written_exactly",
     "keep_exif": "test_exif_is_copied_only_on_request",
     "jpeg_quality": "test_a_higher_quality_gives_a_larger_file",
-    "device": "test_the_best_available_device_is_picked",
+    "device": "test_the_gpu_that_torch_can_use_is_taken",
     "threads": "test_the_number_of_threads_is_restored",
     "style_scale": "test_a_larger_style_scale_gives_larger_strokes",
     "weights": "test_an_unknown_convention_must_be_said",
