@@ -65,7 +65,7 @@ def make(name: str) -> None:
         "",
         "`python figs/make.py NAME` makes a figure. Each picture was painted by a command,",
         "on a CPU, with seed 0. The machines differ from figure to figure; their TFLOP/s are",
-        "those of a product of matrices.",
+        "those of a product of matrices. Some did other work at the same time.",
     ]
     for figure, said in known.items():
         lines += ["", f"## {figure}", "", f"On {said['machine']}.", ""]

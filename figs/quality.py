@@ -220,7 +220,9 @@ def _edges(image: Image.Image) -> Tensor:
 
 def _draw(pairs: dict[str, Any]) -> None:
     figure, rows = plt.subplots(2, -(-len(pairs) // 2), figsize=(12, 5.4), layout="constrained")
-    for axes, (name, runs) in zip(rows.flat, pairs.items(), strict=True):
+    for axes in rows.flat[len(pairs) :]:
+        axes.remove()
+    for axes, (name, runs) in zip(rows.flat, pairs.items(), strict=False):
         theirs = runs["pastiche"]
         points = runs["stylize"]
         edges, style = [p["edges"] for p in points], [p["style"] for p in points]

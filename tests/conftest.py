@@ -368,6 +368,7 @@ GIVEN = {
     "color": ("match", "match"),
     "mask": ("mask.png", ("mask.png",)),
     "init": ("content", "content"),
+    "enlarge": ("small.png", "small.png"),
     "scales": ("2", 2),
     "seed": ("9", 9),
     "device": ("cpu", "cpu"),
@@ -376,6 +377,7 @@ GIVEN = {
     "weights": ("oxford", "oxford"),
     "background": ("black", "#000000"),
     "depth": ("16", 16),
+    "dpi": ("150", 150),
     "keep_exif": ("", True),
     "jpeg_quality": ("80", 80),
 }

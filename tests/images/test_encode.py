@@ -1,5 +1,6 @@
 """Writing pictures: every format, refused outputs, and files that are complete or unchanged."""
 
+import io
 import os
 import stat
 import sys
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from stylize import OptionError, Options, OutputError, PictureError, files
 from stylize.images import encode
@@ -71,6 +72,42 @@ def test_a_higher_quality_gives_a_larger_file(photo: str) -> None:
     for format in ("jpeg", "webp", "avif"):
         low, high = (encode.encode(pixels, format, Options(jpeg_quality=q)) for q in (30, 95))
         assert len(low) < len(high)
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "tiff", "tiff, 16 bits"])
+def test_the_dots_per_inch_are_written(format: str) -> None:
+    pixels = np.full((9, 12, 3), 0.5)
+    format, _, deep = format.partition(", ")
+    options = Options(depth=16 if deep else 8)
+    for changes, expected in (
+        ({"dpi": 200}, 200),
+        ({"size": "30cm"}, 300),
+        ({"size": "30cm", "dpi": 150}, 150),
+        ({}, None),
+    ):
+        data = encode.encode(pixels, format, options.replace(**changes))
+        with Image.open(io.BytesIO(data)) as image:
+            written = image.info.get("dpi")
+        if expected:
+            assert written == pytest.approx((expected, expected), rel=1e-3)
+        else:
+            assert written in (None, (1, 1)), "no density"
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "tiff"])
+def test_the_photo_s_exif_does_not_contradict_the_dots_per_inch(format: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = 72
+    exif[ExifTags.Base.Model] = "Camera"
+    pixels = np.full((9, 12, 3), 0.5)
+    for dpi, expected in ((300, 300), ("auto", 72)):
+        options = Options(dpi=dpi, keep_exif=True)
+        data = encode.encode(pixels, format, options, exif=exif.tobytes())
+        with Image.open(io.BytesIO(data)) as image:
+            written = image.getexif()
+            assert written[ExifTags.Base.XResolution] == expected
+            assert written[ExifTags.Base.Model] == "Camera"
+            assert dpi == "auto" or image.info["dpi"] == pytest.approx((300, 300), rel=1e-3)
 
 
 def test_the_same_picture_gives_the_same_bytes(photo: str) -> None:

@@ -117,8 +117,17 @@ def test_a_changed_option_counts_where_the_file_depends_on_it(option: Any) -> No
         ignored = option.name == "device"
         ignored |= option.name == "jpeg_quality" and format in ("png", "tiff")
         ignored |= option.name == "background" and format != "jpeg"
+        ignored |= option.name == "dpi" and format in ("webp", "avif")
         ignored |= option.name == "learning_rate"  # because the optimiser is not Adam
         assert recipe_of().matches(changed, digests, format) == ignored, format
+
+
+def test_the_dots_per_inch_count_in_all_formats_for_a_size_on_paper() -> None:
+    recorded = recipe_of(size="9cm", dpi=100)
+    digests = {"content": "ab", "styles": ["cd", "ef"]}
+    for format in FORMATS:
+        assert recorded.matches(Options(size="9cm", dpi=100), digests, format)
+        assert not recorded.matches(Options(size="9cm", dpi=150), digests, format)
 
 
 def test_changed_files_or_an_incomplete_run_do_not_match() -> None:

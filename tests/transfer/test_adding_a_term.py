@@ -9,7 +9,7 @@ import torch
 from conftest import ROOT, to_tensor
 
 from stylize import Stylizer
-from stylize.transfer import objective
+from stylize.transfer import objective, terms
 from stylize.transfer.job import Job
 from stylize.transfer.targets import find_targets
 
@@ -19,7 +19,8 @@ ROOM = ROOT / "src" / "stylize" / "transfer"
 @pytest.fixture
 def added(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Runs the README's example; gives its class."""
-    monkeypatch.setattr(objective, "TERMS", objective.TERMS.copy())
+    monkeypatch.setattr(terms, "TERMS", terms.TERMS.copy())
+    monkeypatch.setattr(objective, "TERMS", terms.TERMS)
     (example,) = re.findall(r"```python\n(.*?)```", (ROOM / "README.md").read_text(), re.S)
     namespace: dict[str, Any] = {}
     exec(example, namespace)
@@ -60,7 +61,8 @@ def test_its_gradient_is_that_of_its_value(added: Any, photo: str, painting: str
     (term,) = added.build(find_targets(stylizer.vgg, stylizer.cache, job, job.size))
     values = torch.rand(1, 128, 8, 6)
     gradient = torch.zeros_like(values)
-    term.evaluate(values, gradient, 3.0)
+    everywhere = slice(None)
+    term.add_gradient(values, gradient, everywhere, term.sums(values, everywhere), 3.0)
     values, length = values.double(), gradient.norm().item()
     term.target = term.target.double()
     step = 1e-3 * gradient.double() / length

@@ -872,6 +872,8 @@ ELSEWHERE = {
     "background": "test_transparency_the_profile_and_the_background_are_written",
     "depth": "test_a_result_of_sixteen_bits_is_written_exactly",
     "keep_exif": "test_exif_is_copied_only_on_request",
+    "enlarge": "test_an_enlarged_picture_shrunk_is_the_small_one",
+    "dpi": "test_the_dots_per_inch_are_written",
     "jpeg_quality": "test_a_higher_quality_gives_a_larger_file",
     "device": "test_the_gpu_that_torch_can_use_is_taken",
     "threads": "test_the_number_of_threads_is_restored",

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from stylize import PRESETS, Options, Result, Stylizer
-from stylize.transfer.objective import OBJECTIVES
+from stylize.transfer.terms import OBJECTIVES
 
 FOLDER = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parent.parent.parent

@@ -1,7 +1,7 @@
 """The objective against its formulas and autograd, on the features of VGG-19 itself."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
 from typing import Any
@@ -12,19 +12,23 @@ from conftest import make_objective, naive_taps, to_tensor
 from PIL import Image
 from torch import Tensor
 
+import stylize.transfer.objective as module
 from stylize import Options
 from stylize.network import weights
+from stylize.network.names import LAYERS
 from stylize.network.vgg import Vgg19
+from stylize.transfer import strips, targets
 from stylize.transfer.losses import mean_gram
-from stylize.transfer.objective import (
+from stylize.transfer.objective import Objective
+from stylize.transfer.targets import Region, Statistics, Targets
+from stylize.transfer.terms import (
     OBJECTIVES,
     TERMS,
     ContentTerm,
+    LayerTerm,
     MeanTerm,
-    Objective,
     StyleTerm,
 )
-from stylize.transfer.targets import Region, Statistics, Targets
 
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 BALANCED = OBJECTIVES["balanced"]
@@ -236,6 +240,85 @@ def test_terms_and_gradient_agree_with_the_formulas_and_autograd(
     torch.testing.assert_close(gradient, expected, rtol=1e-8, atol=1e-9 * largest)
 
 
+def evaluate_in_strips(
+    objective: Objective, x: Tensor, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Any, Tensor]:
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "segments", lambda layers, _: cut(layers, rows))
+        return objective(x)
+
+
+def cut(layers: Iterable[str], rows: int) -> list[strips.Segment]:
+    depth = max(map(LAYERS.index, layers)) + 1
+    return strips.cut(LAYERS[:depth], rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "guided"), [(8, (45, 71), False), (16, (66, 37), True), (40, (83, 50), True)]
+)
+def test_in_strips_value_and_gradient_are_those_of_the_whole(
+    rows: int,
+    size: tuple[int, int],
+    guided: bool,
+    vgg64: Vgg19,
+    photo: str,
+    painting: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For odd sizes, with guides, and with the total variation."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(1, 3, *size, dtype=torch.float64, generator=generator) * 1.6 - 0.3
+    content = to_tensor(Image.open(photo), size[::-1]).double()
+    style = to_tensor(Image.open(painting), (35, 17)).double()
+    objective = objective_of(vgg64, content, style, 1.0, 2.0, 0.1, balanced=True, guided=guided)
+    whole, gradient = objective(x)
+    losses, in_strips = evaluate_in_strips(objective, x, rows, monkeypatch)
+    assert losses.as_dict() == pytest.approx(whole.as_dict(), rel=1e-12)
+    assert (in_strips - gradient).norm() < 1e-12 * gradient.norm()
+
+
+@pytest.mark.parametrize("layers", [("relu4_2", "relu2_2"), ("relu3_4",), ("relu1_1", "relu5_2")])
+def test_in_strips_the_content_features_are_those_of_the_whole(
+    layers: tuple[str, ...], vgg64: Vgg19, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = to_tensor(Image.open(photo), (45, 83)).double()
+    whole = vgg64(image, layers)
+    monkeypatch.setattr(targets, "segments", lambda layers, _: cut(layers, 16))
+    features = targets.features_in_strips(vgg64, image, layers)
+    assert list(features) == list(layers)
+    for layer in layers:
+        torch.testing.assert_close(features[layer], whole[layer], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.02)])
+@pytest.mark.parametrize("layers", [("relu1_2", "relu3_4"), ("relu2_1", "relu5_4")])
+def test_in_strips_the_numbers_agree_within_rounding(
+    dtype: torch.dtype,
+    tolerance: float,
+    layers: tuple[str, ...],
+    oxford: weights.Weights,
+    photo: str,
+    painting: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vgg = Vgg19(oxford, "avg", dtype=dtype)
+    content, x = (to_tensor(Image.open(path), (72, 90)) for path in (photo, painting))
+    features = vgg(x, layers)
+    objective = make_objective(
+        vgg,
+        vgg(content, layers),
+        [Region({name: 2 * mean_gram(f) for name, f in features.items()})],
+        content_layers=dict.fromkeys(layers, 1.0),
+        style_layers=dict.fromkeys(layers, 1.0),
+        alpha=1.0,
+        beta=1.0,
+    )
+    whole, gradient = objective(x)
+    losses, in_strips = evaluate_in_strips(objective, x, 16, monkeypatch)
+    assert losses.total == pytest.approx(whole.total, rel=tolerance)
+    assert (in_strips - gradient).norm() < tolerance * gradient.norm()
+
+
 @pytest.mark.parametrize("balanced", [True, False])
 def test_the_gradient_agrees_with_finite_differences(
     balanced: bool, vgg64: Vgg19, pictures: tuple[Tensor, Tensor, Tensor]
@@ -313,9 +396,9 @@ def test_features_that_are_all_zero_have_the_loss_that_the_balanced_terms_are_re
         shares[StyleTerm, layer] = BALANCED.style * factor / len(STYLE_FACTORS)
         shares[MeanTerm, layer] = BALANCED.means * shares[StyleTerm, layer]
     for term in objective.terms:
-        if term.layer is not None:
+        if isinstance(term, LayerTerm):
             zeros = torch.zeros_like(vgg(p, [term.layer])[term.layer])
-            value = term.evaluate(zeros, zeros.clone(), 1.0).item()
+            value = term.value(term.sums(zeros, slice(None))).item()
             assert value == pytest.approx(shares.pop((type(term), term.layer)), rel=1e-5)
     assert not shares
 

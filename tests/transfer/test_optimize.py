@@ -17,7 +17,7 @@ from torch import Tensor
 import stylize.transfer.optimize as module
 from stylize import OptimizationError, Options, Stylizer
 from stylize.network.vgg import Vgg19
-from stylize.transfer import memory
+from stylize.transfer import memory, strips
 from stylize.transfer.job import Job
 from stylize.transfer.losses import mean_gram
 from stylize.transfer.optimize import (
@@ -243,6 +243,28 @@ def test_fewer_pairs_are_stored_for_a_large_picture(
     )
     assert max(used) == stored
     assert OPTIMIZERS["lbfgs"].stored_pictures(size**2) == 2 * stored
+
+
+def test_the_pairs_of_a_poster_have_16_bits_and_it_resumes_to_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(strips, "LARGE", 4)
+    unbroken = OPTIMIZERS["lbfgs"](Function(bowl), start, Options())
+    results, states = [], []
+    for best in best_after_each(unbroken, 60):
+        results.append(best)
+        states.append(unbroken.state())
+    state = states[20]
+    assert state is not None
+    for change, difference, product in state.method["memory"]:
+        assert change.dtype == difference.dtype == torch.bfloat16
+        exact = (change.double() * difference.double()).sum().item()
+        assert product.item() == pytest.approx(exact, rel=1e-5)
+    resumed = OPTIMIZERS["lbfgs"](Function(bowl), start, Options(), state)
+    for one, other in zip(best_after_each(resumed, 60), results[state.done :], strict=True):
+        assert torch.equal(one.image, other.image)
+    assert results[-1].loss < 1e-3 * results[0].loss
+    assert resumed.stored_pictures(4) == resumed.stored_pictures(3) / 2
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])

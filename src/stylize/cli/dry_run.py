@@ -146,8 +146,8 @@ def _estimate(task: Task, scales: tuple[Scale, ...], machine: Machine) -> Outcom
 
     options = task.options
     stored = OPTIMIZERS[options.optimizer].stored_pictures
-    need = memory.Need(machine.precision, *layer_factors(options), stored)
     size = scales[-1].size
+    need = memory.Need(machine.precision, *layer_factors(options), stored, size[0] / size[1])
     try:
         side = memory.fitting_side(size, options.size == "fit", need, machine.memory)
         if side < max(size):

@@ -8,7 +8,6 @@ from ..errors import OutputError, PictureError
 from ..images import encode, probe
 from ..network.names import WEIGHTS, split_weights
 from ..settings import recipe
-from ..settings.options import STARTS
 from .task import Task
 
 
@@ -44,8 +43,7 @@ def _is_up_to_date(task: Task) -> bool:
     }
     if options.mask:
         digests["masks"] = [files.digest(mask) for mask in options.mask]
-    if options.init not in STARTS:
-        digests["init"] = files.digest(options.init)
+    digests |= {name: files.digest(path) for name, path in options.pictures_named.items()}
     if options.weights not in WEIGHTS:
         digests["weights"] = files.digest(split_weights(options.weights)[0])
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from .. import files
 from ..errors import OptionError, PictureError
 from ..images import encode, probe
-from ..settings.options import FORMATS, STARTS
+from ..settings.options import FORMATS
 from . import naming
 from .naming import Input, Pair
 from .task import Arguments, Task, check_overwrites
@@ -86,7 +86,9 @@ def _check_options(arguments: Arguments) -> None:
             name = "--blend" if options.blend is not None else "--mask"
             raise OptionError(f"{name}: {style} is a folder; name the paintings one by one")
         options.style_shares(len(arguments.styles))
-    for path in (*options.mask, *({options.init} - set(STARTS))):
+    if "enlarge" in options.pictures_named:
+        raise OptionError("--enlarge: is for one picture")
+    for path in (*options.mask, *options.pictures_named.values()):
         if not os.path.lexists(path):
             raise PictureError(f"{path}: no such file")
 

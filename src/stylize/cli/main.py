@@ -17,7 +17,7 @@ from ..callbacks.film import SIDES
 from ..errors import DeviceError, ExitCode, OptionError, OutputError, StylizeError
 from ..network.names import LAYERS
 from ..settings import config
-from ..settings.options import FORMATS
+from ..settings.options import FORMATS, WORDS
 from ..settings.presets import PRESETS, PURPOSES
 from ..settings.recipe import read_recipe, show_recipe
 from . import parameters, terminal
@@ -25,6 +25,8 @@ from .naming import FIELDS
 from .parameters import PATH, command_line_option, settable
 from .task import EXISTING, PAIRINGS, Arguments
 
+#: Options that belong to a picture's size: they are not taken over when it is enlarged.
+OF_ONE_SIZE = ("size", "iterations", "scales")
 #: Rounds of a loop, well under a millisecond in all, in which OpenMP's threads wait for work before
 #: they sleep. By default they wait for milliseconds, and keep a processor from NNPACK's threads, or
 #: from other programs on a busy machine.
@@ -298,13 +300,17 @@ def command(
     os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
     if not print_config:
         _require(context, "content", "styles", "output")
+    source = "--recipe"
+    if not recipe and (recipe := _typed_enlarge(context)):
+        source, context.params["recipe"] = "--enlarge", recipe
     recorded = read_recipe(recipe) if recipe else None
-    options, origins = parameters.options_given(
-        context, recorded.option_values() if recorded else {}
-    )
+    values = recorded.option_values() if recorded else {}
+    if source == "--enlarge":
+        values = {name: value for name, value in values.items() if name not in OF_ONE_SIZE}
+    options, origins = parameters.options_given(context, values)
     if recorded:
         typed = [name for name, origin in origins.items() if origin == config.COMMAND_LINE]
-        recorded.check_files_named(options, typed)
+        recorded.check_files_named(options, typed, source)
     with terminal.log_to_stderr(quiet, verbose):
         for warning in config.unknown_variables(os.environ, settable(context.command)):
             log.warning("%s", warning)
@@ -360,6 +366,20 @@ def run_command(arguments: Arguments) -> ExitCode:
     if is_batch(arguments):
         return run_batch(arguments)
     return run_single(arguments)
+
+
+def _typed_enlarge(context: click.Context) -> str | None:
+    """The picture that `--enlarge` names on the command line, from which options are taken.
+
+    Raises:
+        OptionError: it would have to come from standard input.
+    """
+    path: str = context.params["enlarge"]
+    if context.get_parameter_source("enlarge") != click.core.ParameterSource.COMMANDLINE:
+        return None
+    if path == "-":
+        raise OptionError("--enlarge: cannot come from standard input; name a file")
+    return None if path in WORDS["enlarge"] else path
 
 
 def _require(context: click.Context, *names: str) -> None:

@@ -249,9 +249,12 @@ def _fit_to_memory(task: Task, job: Job, stylizer: "Stylizer", autosave: Autosav
 
 def _warn_of_differences(task: Task, job: Job, stylizer: "Stylizer") -> None:
     """Say why the result will not be the picture that `--recipe` names."""
-    if task.arguments.recipe:
-        for difference in task.arguments.recipe.differences(stylizer.recipe(job)):
-            log.warning("--recipe: %s", difference)
+    arguments = task.arguments
+    if arguments.recipe:
+        enlarged = task.options.enlarge in arguments.settings_files
+        source = "--enlarge" if enlarged else "--recipe"
+        for difference in arguments.recipe.differences(stylizer.recipe(job)):
+            log.warning("%s: %s", source, difference)
 
 
 def _snapshots(task: Task, job: Job, stylizer: "Stylizer") -> Snapshots | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import ExitCode, OptionError, StylizeError
 from ..network.names import WEIGHTS, split_weights
-from ..settings.options import STARTS, Options, flag
+from ..settings.options import Options, flag
 from ..settings.recipe import Recipe
 from .terminal import byte_stream
 
@@ -112,7 +112,7 @@ class Task:
         """Every file that is read, with "-" for standard input."""
         options = self.options
         files = [self.content, *self.styles, *self.arguments.settings_files, *options.mask]
-        files += [options.init] if options.init not in STARTS else []
+        files += options.pictures_named.values()
         files += [split_weights(options.weights)[0]] if options.weights not in WEIGHTS else []
         return files
 
@@ -185,8 +185,9 @@ def check_streams(task: Task) -> None:
     arguments = task.arguments
     if [task.content, *task.styles].count("-") > 1:
         raise OptionError("only one picture can come from standard input")
-    for name, paths in (("init", (task.options.init,)), ("mask", task.options.mask)):
-        if "-" in paths:
+    named = {**task.options.pictures_named, "mask": "-" if "-" in task.options.mask else ""}
+    for name, path in named.items():
+        if path == "-":
             raise OptionError(f"{flag(name)}: cannot come from standard input; name a file")
     if arguments.trace == "-":
         raise OptionError("--trace -: cannot be written to standard output; name a file")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from PIL import Image, ImageCms, PngImagePlugin, features
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin, features
 
 from .. import files
 from ..errors import OptionError, OutputError
@@ -117,7 +117,7 @@ def encode(
     encoder = _encoder(format)
     _check_depth(format, options.depth)
     try:
-        return encoder(pixels, options, recipe, exif if options.keep_exif else b"")
+        return encoder(pixels, options, recipe, _exif(exif, options))
     except (OSError, ValueError) as error:
         raise OutputError(f"{format}: cannot hold this picture ({error})") from error
 
@@ -169,13 +169,13 @@ def _png(pixels: "NDArray[Any]", options: Options, recipe: Recipe | None, exif: 
     text = PngImagePlugin.PngInfo()
     if recipe:
         text.add_text(KEY, recipe.text())
-    return _encode_by_pillow(to_image(pixels), "png", exif, pnginfo=text)
+    return _encode_by_pillow(to_image(pixels), "png", exif, pnginfo=text, **_dpi(options))
 
 
 def _jpeg(pixels: "NDArray[Any]", options: Options, recipe: Recipe | None, exif: bytes) -> bytes:
     image = lay_over(to_image(pixels), options.background)
     settings = {"quality": options.jpeg_quality, "subsampling": "4:4:4", **_xmp(recipe)}
-    return _encode_by_pillow(image, "jpeg", exif, **settings)
+    return _encode_by_pillow(image, "jpeg", exif, **settings, **_dpi(options))
 
 
 def _webp(pixels: "NDArray[Any]", options: Options, recipe: Recipe | None, exif: bytes) -> bytes:
@@ -190,7 +190,7 @@ def _avif(pixels: "NDArray[Any]", options: Options, recipe: Recipe | None, exif:
 
 def _tiff(pixels: "NDArray[Any]", options: Options, recipe: Recipe | None, exif: bytes) -> bytes:
     if options.depth == 16:
-        return _tiff_16_bits(pixels, recipe)
+        return _tiff_16_bits(pixels, options, recipe)
     # XMP and EXIF are tags of the picture itself.
     tags = Image.Exif()
     if exif:
@@ -199,10 +199,12 @@ def _tiff(pixels: "NDArray[Any]", options: Options, recipe: Recipe | None, exif:
         tags[_TIFF_XMP_TAG] = recipe.xmp()
     # libtiff does the compression, but cannot write the EXIF parts of the camera and the place.
     compression = "raw" if exif else "tiff_adobe_deflate"
-    return _encode_by_pillow(to_image(pixels), "tiff", tags, compression=compression)
+    return _encode_by_pillow(
+        to_image(pixels), "tiff", tags, compression=compression, **_dpi(options)
+    )
 
 
-def _tiff_16_bits(pixels: "NDArray[Any]", recipe: Recipe | None) -> bytes:
+def _tiff_16_bits(pixels: "NDArray[Any]", options: Options, recipe: Recipe | None) -> bytes:
     """Return a TIFF with 16 bits per channel, which Pillow cannot write."""
     import numpy as np
     import tifffile
@@ -217,6 +219,8 @@ def _tiff_16_bits(pixels: "NDArray[Any]", recipe: Recipe | None) -> bytes:
         compression="zlib",
         predictor=True,
         iccprofile=_srgb_profile(),
+        resolution=(options.density, options.density) if options.density else None,
+        resolutionunit="INCH" if options.density else None,
         software=False,
         metadata=None,  # tifffile would otherwise add an image description
         extratags=[(_TIFF_XMP_TAG, "B", len(xmp), xmp, True)] if xmp else [],
@@ -266,6 +270,24 @@ def _encode_by_pillow(
 def _xmp(recipe: Recipe | None) -> dict[str, bytes]:
     """Return the argument of `Image.save` that writes a recipe as XMP."""
     return {"xmp": recipe.xmp()} if recipe else {}
+
+
+def _exif(exif: bytes, options: Options) -> bytes:
+    """Return the photo's EXIF if it is asked for, with the density of the result if that is set."""
+    if not exif or not options.keep_exif:
+        return b""
+    if not options.density:
+        return exif
+    tags = Image.Exif()
+    tags.load(exif)
+    tags[ExifTags.Base.XResolution] = tags[ExifTags.Base.YResolution] = options.density
+    tags[ExifTags.Base.ResolutionUnit] = 2  # inches
+    return tags.tobytes()
+
+
+def _dpi(options: Options) -> dict[str, tuple[int, int]]:
+    """Return the argument of `Image.save` that writes the dots per inch."""
+    return {"dpi": (options.density, options.density)} if options.density else {}
 
 
 def _srgb_profile() -> bytes:

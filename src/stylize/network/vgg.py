@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
-from .convolution import Convolution
+from .convolution import Convolution, layout
 from .names import BLOCKS, LAYERS
 from .weights import Weights
 
@@ -111,6 +111,7 @@ class Vgg19:
         convs: the convolutions, by the name of the layer after each.
         gain: the factor for each channel of the picture, 1 x 3 x 1 x 1, float32 or float64.
         offset: what is added to each channel after that, of the same shape and type.
+        layout: of activations in memory.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Vgg19:
         self.gain = (normalization.scale / std).to(picture_dtype).to(self.device)
         self.offset = (-mean / std).to(picture_dtype).to(self.device)
         tensors = iter(weights.state.values())
+        self.layout = layout(self.device, dtype)
         self.convs: dict[str, Convolution] = {}
         for layer, weight, bias in zip(LAYERS, tensors, tensors, strict=True):
             if layer == LAYERS[0]:
@@ -139,13 +141,17 @@ class Vgg19:
                 weight.to(self.device, dtype), bias.to(self.device, dtype), layer in BORDER_REPEATED
             )
 
-    def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+    def __call__(
+        self, image: Tensor, layers: Iterable[str], first: str = LAYERS[0]
+    ) -> dict[str, Tensor]:
         """Compute the activations at the requested layers.
 
         Args:
             image: 1 x 3 x H x W, sRGB in [0, 1], at least `names.smallest_side` pixels a side.
                 Values outside this range are accepted, because an optimiser may visit them.
             layers: names out of `names.LAYERS`.
+            first: the layer to begin with, the first of a block. If it is not the first of all,
+                `image` is what `pool` gives before it.
 
         Returns:
             The activations after the ReLU by layer name, from shallow to deep. Each is
@@ -157,47 +163,70 @@ class Vgg19:
         requested = set(layers)
         return {
             layer: activation
-            for layer, activation in self._forward(image, requested)
+            for layer, activation in self._forward(image, requested, first)
             if layer in requested
         }
 
-    def record(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+    def record(self, x: Tensor, layers: Iterable[str], first: str = LAYERS[0]) -> dict[str, Tensor]:
         """Compute all activations down to the deepest requested layer, as `backward` needs them.
 
-        Arguments, result and errors are those of a call, but no activation on the way is left out.
+        Args:
+            x: as in a call.
+            layers: as in a call.
+            first: as in a call.
+
+        Returns:
+            As a call does, but no activation on the way is left out.
         """
-        return dict(self._forward(image, set(layers)))
+        return dict(self._forward(x, set(layers), first))
+
+    def pool(self, activation: Tensor) -> Tensor:
+        """The pooling after a block, from the activations of the block's last layer."""
+        return POOLINGS[self.pooling].forward(activation)
 
     @torch.no_grad()
-    def _forward(self, image: Tensor, requested: set[str]) -> Iterator[tuple[str, Tensor]]:
+    def _forward(
+        self, x: Tensor, requested: set[str], first: str = LAYERS[0]
+    ) -> Iterator[tuple[str, Tensor]]:
         """Yield each layer's name and activation, down to the deepest requested layer."""
         if not requested <= set(LAYERS):
             raise KeyError(f"no such layer in VGG-19: {sorted(requested - set(LAYERS))}")
-        x = (image * self.gain + self.offset).to(self.dtype)
-        x = x.contiguous(memory_format=self.convs[LAYERS[0]].layout)
+        if first == LAYERS[0]:
+            x = (x * self.gain + self.offset).to(self.dtype)
+            x = x.contiguous(memory_format=self.layout)
         depth = max((LAYERS.index(layer) + 1 for layer in requested), default=0)
-        for layer in LAYERS[:depth]:
+        for layer in LAYERS[LAYERS.index(first) : depth]:
             x = self.convs[layer](x).relu_()
             yield layer, x
             if layer in _LAST_OF_BLOCK and layer != LAYERS[depth - 1]:
-                x = POOLINGS[self.pooling].forward(x)
+                x = self.pool(x)
 
     @torch.no_grad()
-    def backward(self, activations: dict[str, Tensor], add_gradient: AddGradient) -> Tensor:
-        """Compute the gradient of the losses with respect to the picture.
+    def backward(
+        self,
+        activations: dict[str, Tensor],
+        add_gradient: AddGradient,
+        deeper: Tensor | None = None,
+    ) -> Tensor:
+        """Compute the gradient of the losses with respect to the input of `record`.
 
         Args:
             activations: the result of `record`. The dict is emptied, which frees memory on the way.
             add_gradient: called for every layer, from deep to shallow.
+            deeper: where layers beyond the deepest recorded one have losses too, the gradient with
+                respect to what `pool` gives after it.
 
         Returns:
-            The gradient, 1 x 3 x H x W: float64 if that is the network's type, else float32.
+            The gradient. With respect to a picture it is 1 x 3 x H x W: float64 if that is the
+            network's type, else float32.
         """
-        gradient: Tensor | None = None
+        gradient = deeper
         while activations:
             layer, gradient = self._relu_backward(activations, gradient, add_gradient)
             gradient = self.convs[layer].backward(gradient)
         assert gradient is not None
+        if layer != LAYERS[0]:
+            return gradient
         # Contiguous, as pictures are: L-BFGS would copy mixed layouts at every dot product.
         return (gradient.to(self.gain.dtype) * self.gain).contiguous()
 

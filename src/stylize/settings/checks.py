@@ -14,6 +14,7 @@ from PIL import ImageColor
 
 from ..errors import OptionError
 from ..network.names import parse_layers
+from . import printing
 
 #: A function of the value as given and the option's name, which returns the value in its own type.
 Check = Callable[[Any, str], Any]
@@ -51,6 +52,22 @@ def integer(low: int, high: int, *words: str) -> Check:
         if not is_whole or not low <= number <= high:
             raise OptionError(f"{option}: {value!r} is not valid; give {expected}")
         return number
+
+    return check
+
+
+def size(low: int, high: int, *words: str) -> Check:
+    """Make a check for pixels from `low` to `high`, a size on paper, or one of `words`."""
+    pixels = integer(low, high, *words)
+
+    def check(value: Any, option: str) -> Any:
+        text = str(value).replace(" ", "").lower()
+        if isinstance(value, str) and printing.sides(text):
+            return text
+        try:
+            return pixels(value, option)
+        except OptionError as error:
+            raise OptionError(f"{error} or a size on paper, as in 60x90cm, 900mm or 36in") from None
 
     return check
 

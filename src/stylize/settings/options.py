@@ -8,11 +8,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import OptionError
-from . import checks
+from ..network.names import WEIGHTS
+from . import checks, printing
 from .presets import PRESETS
 
 #: Longer side of the result under `--size auto`, in pixels, unless the content image is smaller.
 AUTO_SIZE = 512
+#: The longer side of a result, in pixels, has at least and at most so many.
+SMALLEST_SIDE, LARGEST_SIDE = 16, 65536
 #: The suffixes of each output format. `images.encode.ENCODERS` has an encoder for each format.
 FORMATS: dict[str, tuple[str, ...]] = {
     "png": (".png",),
@@ -38,6 +41,8 @@ EFFORTS = {"draft": 50, "normal": 120, "best": 500}
 DECLINE, LEAST_SHARE = 0.6, 0.25
 #: The words that `--init` takes instead of a path.
 STARTS = ("faint", "noise", "content", "style")
+#: Options whose value is one of these words or a path.
+WORDS: dict[str, tuple[str, ...]] = {"init": STARTS, "enlarge": ("none",), "weights": WEIGHTS}
 
 
 def _option(
@@ -88,10 +93,10 @@ class Options:
 
     size: int | str = _option(
         "auto",
-        checks.integer(16, 65536, "auto", "original", "fit"),
-        "Longer side of the result in pixels; 'original' is the photo's size, and 'fit' is that or"
-        " the largest that fits in memory.",
-        metavar="PIXELS",
+        checks.size(SMALLEST_SIDE, LARGEST_SIDE, "auto", "original", "fit"),
+        "Longer side of the result in pixels, or its size on paper, as in 90cm, 60x90cm or 24x36in;"
+        " 'original' is the photo's size, and 'fit' is that or the largest that fits in memory.",
+        metavar="SIZE",
         short="-s",
         shown=f"{AUTO_SIZE}, or less for a smaller photo",
     )
@@ -194,6 +199,13 @@ class Options:
         " detail to each finer one.",
         metavar="START",
     )
+    enlarge: str = _option(
+        "none",
+        checks.path,
+        "Go on from the picture at PATH, which stylize painted smaller of the same photo, with its"
+        " options but --size, -n and --scales: a poster that looks like the small picture.",
+        metavar="PATH",
+    )
     scales: int | str = _option(
         "auto",
         checks.integer(1, MOST_SCALES, "auto"),
@@ -246,6 +258,13 @@ class Options:
     jpeg_quality: int = _option(
         95, checks.integer(1, 100), "Quality of a JPEG, WebP or AVIF, 1 to 100.", metavar="Q"
     )
+    dpi: int | str = _option(
+        "auto",
+        checks.integer(1, 9600, "auto"),
+        "Dots per inch: of a --size on paper, and written into a PNG, JPEG or TIFF.",
+        metavar="N",
+        shown=f"{printing.DENSITY} for a size on paper, else not written",
+    )
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -296,6 +315,19 @@ class Options:
         if unknown:
             raise OptionError(f"no such option: {', '.join(sorted(unknown))}")
         return dataclasses.replace(self, **changes)
+
+    @property
+    def pictures_named(self) -> dict[str, str]:
+        """The paths of pictures other than photo, paintings and masks, by option."""
+        paths = {"init": self.init, "enlarge": self.enlarge}
+        return {name: path for name, path in paths.items() if path not in WORDS[name]}
+
+    @property
+    def density(self) -> int | None:
+        """Dots per inch that the file says; None if it says nothing."""
+        if self.dpi == "auto":
+            return printing.DENSITY if printing.sides(self.size) else None
+        return int(self.dpi)
 
     @property
     def combines_styles(self) -> bool:

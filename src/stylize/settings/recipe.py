@@ -17,8 +17,8 @@ from xml.sax.saxutils import quoteattr
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import OptionError, PictureError
-from ..network.names import WEIGHTS
-from .options import STARTS, Options, flag
+from . import printing
+from .options import WORDS, Options, flag
 
 #: Name of the text chunk.
 KEY = "stylize"
@@ -32,11 +32,9 @@ _UNRECORDED = {"device", "keep_exif", "mask"}
 _INEFFECTIVE = {
     "png": {"jpeg_quality", "background"},
     "tiff": {"jpeg_quality", "background"},
-    "webp": {"background"},
-    "avif": {"background"},
+    "webp": {"background", "dpi"},
+    "avif": {"background", "dpi"},
 }
-#: Options whose value is one of these words or a path.
-_WORDS_OR_PATH = {"init": STARTS, "weights": WEIGHTS}
 
 _XMP_NAMESPACE = "urn:stylize:"
 _XMP_TEMPLATE = (
@@ -60,8 +58,8 @@ class Recipe:
         precision: number type of the network, float32 or bfloat16.
         complete: False where the run was ended before its last iteration.
         options: by field name, the values of `Options` that pixels depend on; `"file"` for a path.
-        digests: SHA-256 of the input files: "content", "styles", "weights", and "masks" and "init"
-            if there are any; "styles" and "masks" are lists.
+        digests: SHA-256 of the input files: "content", "styles", "weights", and "masks", "init" and
+            "enlarge" if there are any; "styles" and "masks" are lists.
         fitted: whether `--size fit` chose the size.
     """
 
@@ -105,28 +103,31 @@ class Recipe:
         }
         return values if "masks" in self.digests else {**values, "mask": ()}
 
-    def check_files_named(self, options: Options, typed: Collection[str] = ()) -> None:
+    def check_files_named(
+        self, options: Options, typed: Collection[str] = (), source: str = "--recipe"
+    ) -> None:
         """Check that the user has named each file of which the recipe has only the digest.
 
         Args:
             options: the options for painting the picture again.
             typed: names of options that the user set on the command line; these may have any value.
+            source: the option that names the picture, for the message.
 
         Raises:
             OptionError: a file was not named; the message says which.
         """
-        for name, words in _WORDS_OR_PATH.items():
+        for name, words in WORDS.items():
             needs_file = self.options.get(name) == FILE and name not in typed
             if needs_file and getattr(options, name) in words:
                 digest = self.digests.get(name, "")
                 raise OptionError(
-                    f"--recipe: the picture was painted with a file as {flag(name)}; name it again"
+                    f"{source}: the picture was painted with a file as {flag(name)}; name it again"
                     f" (sha256 {digest[:12]}...)"
                 )
         masks = self.digests.get("masks", ())
         if masks and not options.mask:
             raise OptionError(
-                f"--recipe: the picture was painted with {len(masks)} masks; give --mask again"
+                f"{source}: the picture was painted with {len(masks)} masks; give --mask again"
             )
 
     def matches(self, options: Options, digests: Mapping[str, Any], format: str) -> bool:
@@ -138,6 +139,8 @@ class Recipe:
             format: of the file, a key of `FORMATS`.
         """
         ignored = set(_INEFFECTIVE.get(format, ()))
+        if printing.sides(options.size):
+            ignored.discard("dpi")  # it decides how many pixels there are
         if options.size == "fit" and self.fitted:
             # The memory that is free now may differ; that is no reason to paint the picture again.
             ignored.add("size")
@@ -170,6 +173,8 @@ class Recipe:
             messages.append("its picture was interrupted; this one is painted to the end")
         names = {"content": "the photo", "styles": "the paintings", "masks": "the masks"}
         names |= {"init": "the --init picture", "weights": "the weights"}
+        if "enlarge" in self.digests:  # otherwise this picture may be the one that is enlarged
+            names["enlarge"] = "the --enlarge picture"
         for key, name in names.items():
             if self.digests.get(key) != other.digests.get(key):
                 messages.append(f"{name}: not the same as in the recipe")
@@ -191,7 +196,7 @@ def _recorded_options(options: Options) -> dict[str, Any]:
         # Recorded so that `matches` sees it. A recipe never sets it: a stranger's recipe could then
         # make a user publish the place where a photo was taken.
         values["keep_exif"] = True
-    for name, words in _WORDS_OR_PATH.items():
+    for name, words in WORDS.items():
         if values[name] not in words:
             values[name] = FILE
     return values
@@ -223,7 +228,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
 def _digests_valid(digests: Any) -> bool:
     """Return whether digests have the types that `Recipe` states: anyone can write a recipe."""
     lists = {"styles", "masks"}
-    known = {"content", "styles", "weights", "masks", "init"}
+    known = {"content", "styles", "weights", "masks", "init", "enlarge"}
     return (
         isinstance(digests, dict)
         and digests.keys() <= known
@@ -250,7 +255,7 @@ def _check_option_names(options: dict[str, Any], name: str, stylize_version: str
     known = {field.name for field in fields(Options)} - _UNRECORDED | {"keep_exif"}
     plain_types = (str, int, float, bool, type(None))
     for option, value in options.items():
-        is_path = option in _WORDS_OR_PATH and value not in (*_WORDS_OR_PATH[option], FILE)
+        is_path = option in WORDS and value not in (*WORDS[option], FILE)
         if option not in known or not isinstance(value, plain_types) or is_path:
             raise PictureError(
                 f"{name}: its recipe, by stylize {stylize_version}, has an option that this version"

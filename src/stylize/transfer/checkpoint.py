@@ -21,9 +21,9 @@ from ..errors import CheckpointError, DeviceError
 from ..settings.recipe import Recipe
 from .device import memory_errors
 from .job import Job
-from .objective import TERMS
 from .optimize import State
 from .step import Losses
+from .terms import TERMS
 
 _HEAD = b"stylize checkpoint 3\n"
 

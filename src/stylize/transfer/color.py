@@ -12,6 +12,8 @@ from torch import Tensor
 #: The least standard deviation, in each direction of colour, that a picture is taken to have: two
 #: grey levels. Otherwise a grey style image's noise would be amplified into colours.
 LEAST = 2 / 255
+#: Rows that are recoloured at once.
+ROWS = 512
 #: Number of halvings with which chroma is reduced to what sRGB can show: to 1/256 of itself.
 HALVINGS = 8
 
@@ -56,6 +58,13 @@ def match(
 
 
 def with_chroma(painted: Tensor, content: Tensor) -> Tensor:
+    """`_with_chroma` of some rows after the others: it takes 250 bytes a pixel."""
+    parts = -(-painted.shape[2] // ROWS)
+    rows = zip(painted.chunk(parts, 2), content.chunk(parts, 2), strict=True)
+    return torch.cat([_with_chroma(*pair) for pair in rows], 2)
+
+
+def _with_chroma(painted: Tensor, content: Tensor) -> Tensor:
     """The lightness of one picture with the chroma of another, in Oklab.
 
     Where sRGB cannot show both together, chroma is reduced at the same lightness and hue until it

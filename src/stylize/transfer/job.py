@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import OptionError, PictureError
 from ..images.picture import Picture, Source, load_mask, load_picture
+from ..images.probe import picture_size
 from ..network.names import parse_layers, smallest_side
 from ..settings.options import STARTS, Options, flag
-from .scales import Scale, check_shorter_side, plan_scales, result_size
+from .scales import Scale, check_shorter_side, plan_scales, result_size, scales_beyond
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,11 +33,12 @@ class Job:
         masks: where each style goes, H x W in [0, 1], each in its own size; none for everywhere.
         start: the picture that the optimisation starts from; None for noise, alone or over a faint
             photo.
+        smaller: the finished picture that is enlarged, in the place of a start; None without one.
         content_layers, style_layers: factor by layer name; none for a term of weight 0.
         smallest: pixels that the shorter side of any picture needs for these layers.
         scales: the sizes at which the picture is painted, coarse to fine.
         digests: SHA-256 of the files, for the recipe: "content", "styles", and, where there are
-            any, "masks" and "init".
+            any, "masks", "init" and "enlarge".
         fitted: whether `--size fit` chose the size.
     """
 
@@ -46,6 +48,7 @@ class Job:
     shares: tuple[float, ...]
     masks: "tuple[NDArray[Any], ...]"
     start: Picture | None
+    smaller: Picture | None
     content_layers: dict[str, float]
     style_layers: dict[str, float]
     smallest: int
@@ -95,6 +98,10 @@ class Job:
         else:
             start = load_picture(options.init)
             digests["init"] = start.digest
+        smaller = None
+        if path := options.pictures_named.get("enlarge"):
+            smaller = load_picture(path)
+            digests["enlarge"] = smaller.digest
         return cls(
             options=options,
             content=content_picture,
@@ -102,6 +109,7 @@ class Job:
             shares=tuple(shares),
             masks=tuple(maps),
             start=start,
+            smaller=smaller,
             content_layers=content_layers,
             style_layers=style_layers,
             smallest=smallest,
@@ -143,13 +151,21 @@ def scales_for(options: Options, content: tuple[int, int], name: str) -> tuple[S
 
     Raises:
         PictureError: the content image or the result is too small for the layers in use.
+        OptionError: the picture to be enlarged is no smaller, or has other proportions.
     """
     content_layers, style_layers = layer_factors(options)
     smallest = smallest_side([*content_layers, *style_layers])
     check_shorter_side(content, smallest, name)
-    size = result_size(content, options.size)
+    size = result_size(content, options.size, options.density)
     check_shorter_side(size, smallest, f"{name}, resized")
-    return tuple(plan_scales(size, options.iterations, options.effort, options.scales, smallest))
+    scales = plan_scales(size, options.iterations, options.effort, options.scales, smallest)
+    if path := options.pictures_named.get("enlarge"):
+        left = len(scales_beyond(picture_size(path), scales, path))
+        # The counts of `--effort` belong to their scales; those of `-n` are divided anew.
+        if options.iterations != "auto":
+            scales = plan_scales(size, options.iterations, options.effort, left, smallest)
+        scales = scales[-left:]
+    return tuple(scales)
 
 
 def _check_visible(picture: Picture) -> None:

@@ -7,7 +7,7 @@ import bisect
 import contextlib
 import ctypes
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import psutil
 
 from ..errors import DeviceError
 from ..network.names import LAYERS, values_per_pixel
+from . import strips
 
 #: Pixels from which saving memory counts for more than speed.
 LARGE = 600_000
@@ -51,43 +52,64 @@ _share = float("inf")
 class Need:
     """The bytes that painting needs beyond `BASE_BYTES`, as a function of the number of pixels.
 
-    It adds up the activations of all layers down to the deepest, as `Vgg19.backward` needs them;
-    that layer once more for its gradient; the features of the content image; and what the optimiser
-    stores. The constants above are estimates; `tests/benchmarks/memory.py` measures the sum.
+    It adds up the activations of all layers down to the deepest, as `Vgg19.backward` needs them, of
+    the whole picture or of a strip; that layer once more for its gradient; the features of the
+    content image; and what the optimiser stores. The constants above are estimates;
+    `tests/benchmarks/memory.py` measures the sum.
 
     Attributes:
         precision: of the network, "float32" or "bfloat16".
         content_layers, style_layers: in use.
         stored_pictures: `Optimizer.stored_pictures` of the optimiser: how many float32 pictures of
             so many pixels it stores.
+        proportions: width of the picture, divided by its height: strips have full width.
     """
 
     precision: str
     content_layers: Collection[str]
     style_layers: Collection[str]
     stored_pictures: Callable[[int], int]
+    proportions: float = 1.0
 
     def __call__(self, pixels: int) -> int:
         """Bytes at the peak, for a result of so many pixels."""
         tiles = min(TILE_BYTES * pixels, MOST_TILE_BYTES) if self.precision == "float32" else 0
-        return round(pixels * self._per_pixel(pixels) + tiles)
+        pictures = 3 * 4 * self.stored_pictures(pixels) + OTHER_BYTES  # channels x bytes
+        in_network = self._values(pixels) * _WIDTHS[self.precision]
+        freed = FREED_FACTOR if pixels < LARGE else 1
+        return round((pixels * pictures + in_network) * freed + tiles)
 
     def most_pixels(self, limit: float, pixels: int) -> int:
         """Pixels of the largest result that needs at most `limit` bytes; no more than `pixels`."""
-        # The need grows with the pixels, but falls a little at `LARGE`.
-        for least, most in ((LARGE, pixels), (1, min(pixels, LARGE - 1))):
-            fitting = bisect.bisect_right(range(least, most + 1), limit, key=self)
+        # The need grows with the pixels all but steadily, and falls at these two.
+        for least, end in ((strips.LARGE, None), (LARGE, strips.LARGE), (1, LARGE)):
+            sizes = range(least, min(pixels + 1, end or pixels + 1))
+            fitting = bisect.bisect_right(sizes, limit, key=self)
             if fitting:
-                return least + fitting - 1
+                return sizes[fitting - 1]
         return 0
 
-    def _per_pixel(self, pixels: int) -> float:
-        deepest = max(LAYERS.index(layer) for layer in (*self.content_layers, *self.style_layers))
-        stored = [*LAYERS[: deepest + 1], LAYERS[deepest], *self.content_layers]
-        values = sum(map(values_per_pixel, stored))
-        pictures = 3 * 4 * self.stored_pictures(pixels)  # channels x bytes
-        bytes_per_pixel = values * _WIDTHS[self.precision] + pictures + OTHER_BYTES
-        return bytes_per_pixel * FREED_FACTOR if pixels < LARGE else bytes_per_pixel
+    def _values(self, pixels: int) -> float:
+        """How many values are stored at once: activations, and features of the content image."""
+        kept = pixels * sum(map(values_per_pixel, self.content_layers))
+        depth = max(LAYERS.index(layer) for layer in (*self.content_layers, *self.style_layers))
+        used = LAYERS[: depth + 1]
+        if pixels < strips.LARGE:
+            return kept + _activations(used) * pixels
+        width = round((pixels * self.proportions) ** 0.5)
+        at_once = min(pixels, strips.pixels_at_once(width))
+        shallow, *deeper = strips.cut(used, rows=1)
+        needs = [_activations(shallow.layers) * at_once]
+        for segment in deeper:
+            # What the pooling before it gives, half as much as its first layer; and its gradient.
+            kept += pixels * values_per_pixel(segment.layers[0])
+            needs.append(_activations(segment.layers) * min(pixels, 8 * at_once))
+        return kept + max(needs)
+
+
+def _activations(layers: Sequence[str]) -> float:
+    """Values a pixel: all activations of some layers, and the gradient at the deepest one."""
+    return sum(map(values_per_pixel, layers)) + values_per_pixel(layers[-1])
 
 
 def fitting_side(size: tuple[int, int], may_shrink: bool, need: Need, available: float) -> int:

@@ -1,286 +1,20 @@
-"""The objective L_total (eq. 7) and its gradient: a sum of terms, each of which is one class.
+"""The objective L_total (eq. 7) and its gradient: a sum of terms, by one way through the network.
 
-To add a term, write a class like those below and put it into `TERMS`; README.md in this folder
-shows how. A term gives its value and adds its gradient in one call, `Term.evaluate`. Gradients are
-written out as in the paper (eq. 2 and 6): each is one product or sum at its layer, added to what
-comes back through the network (`Vgg19.backward`).
+A large picture goes through it in strips, of which `strips` is the geometry.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from ..network.vgg import Vgg19
-from .losses import (
-    content_loss,
-    mean_features,
-    mean_gram,
-    mean_loss,
-    style_loss,
-    total_variation,
-)
 from .step import Losses
-from .targets import Region, Targets
-
-
-@dataclass(frozen=True)
-class TermScaling:
-    """How the terms of an objective are scaled against each other.
-
-    Attributes:
-        relative: whether each layer's loss is divided by its value for features that are all zero,
-            sum P^2 in place of sum (F - P)^2, and sum A^2 in place of sum (G/M - A)^2; and whether
-            the total variation is a mean. A departure from the paper: its layers differ by five
-            orders of magnitude, and its content term grows with the size of the picture.
-        style: factor of the style term.
-        means: factor of the feature maps' means, multiplied with `style`. Not in the paper.
-        smoothness: factor of the total variation.
-        gamut: factor of the mean squared excess over [0, 1].
-    """
-
-    relative: bool
-    style: float = 1.0
-    means: float = 0.0
-    smoothness: float = 1.0
-    gamut: float = 0.0
-
-
-#: By the values of `--objective`. The factors of "balanced" were chosen by eye and by scores. With
-#: 7, a style weight and a content weight of 1 are a good balance; 1 for the means paints skies and
-#: walls evenly; with 10, a total variation weight of 1 smooths a little; 30 keeps values from
-#: leaving [0, 1] so far that they show as dots once cut off.
-OBJECTIVES = {
-    "balanced": TermScaling(relative=True, style=7.0, means=1.0, smoothness=10.0, gamut=30.0),
-    "paper": TermScaling(relative=False),
-}
-
-
-class Term(ABC):
-    """One term of the objective, at one layer of the network or on the pixels.
-
-    Attributes:
-        name: the name under which `Losses` reports it. Values of equal names are added up.
-        weight: its factor in L_total, the same for all terms of that name.
-        layer: the layer whose activations it reads; None for the pixels.
-    """
-
-    name: ClassVar[str]
-    weight: float
-    layer: str | None = None
-
-    @classmethod
-    @abstractmethod
-    def build(cls, targets: Targets) -> Sequence[Self]:
-        """The terms of this kind for a job at one scale; none where its weight is 0."""
-
-    @abstractmethod
-    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
-        """The value of the term; its gradient is added to `gradient` in place.
-
-        Args:
-            values: activations of the layer, 1 x N x H x W; or the pixels, 1 x 3 x H x W.
-            gradient: of all terms with respect to `values`, of the same shape.
-            factor: what this term's gradient is multiplied by.
-
-        Returns:
-            A scalar: the value before `weight`.
-        """
-
-
-class ContentTerm(Term):
-    """coefficient * L_content (eq. 1) at one layer."""
-
-    name = "content"
-
-    def __init__(self, weight: float, layer: str, target: Tensor, coefficient: Tensor) -> None:
-        self.weight, self.layer = weight, layer
-        self.target, self.coefficient = target, coefficient
-
-    @classmethod
-    def build(cls, targets: Targets) -> list[Self]:
-        """One term for each content layer, all with equal weight (times the layer's factor)."""
-        options, layers = targets.job.options, targets.job.content_layers
-        terms = []
-        for layer, factor in layers.items():
-            target = targets.content[layer]
-            zero_loss = content_loss(torch.zeros_like(target), target)
-            coefficient = _coefficient(
-                OBJECTIVES[options.objective], factor / len(layers), zero_loss
-            )
-            terms.append(cls(options.content_weight, layer, target, coefficient))
-        return terms
-
-    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
-        """Adds factor * coefficient * (F - P), eq. 2; its "0 where F < 0" is left to the ReLU."""
-        loss = self.coefficient * content_loss(values, self.target)
-        gradient.addcmul_(values - self.target, self.coefficient.to(gradient.dtype), value=factor)
-        return loss
-
-
-class RegionTerm(Term):
-    """coefficient * a distance of statistics from those of the style, at one layer and region.
-
-    A kind of statistics is a subclass. All are reported as the style.
-    """
-
-    name = "style"
-
-    def __init__(
-        self, weight: float, layer: str, target: Tensor, coefficient: Tensor, guide: Tensor | None
-    ) -> None:
-        self.weight, self.layer = weight, layer
-        self.target, self.coefficient = target, coefficient
-        self.guide = guide
-
-    @staticmethod
-    @abstractmethod
-    def factor(scaling: TermScaling) -> float:
-        """The factor of this kind in an objective; there are no terms where it is 0."""
-
-    @staticmethod
-    @abstractmethod
-    def target_of(region: Region) -> Mapping[str, Tensor]:
-        """The statistics of the style by layer, for the layers that see the region."""
-
-    @staticmethod
-    @abstractmethod
-    def loss(statistics: Tensor, target: Tensor, /) -> Tensor:
-        """The distance of the picture's statistics from the target, a scalar."""
-
-    @classmethod
-    def build(cls, targets: Targets) -> list[Self]:
-        """One term for each style layer and region: w_l = 1 / (active layers), times a factor."""
-        options, layers = targets.job.options, targets.job.style_layers
-        scaling = OBJECTIVES[options.objective]
-        scale = cls.factor(scaling)
-        if not scale:
-            return []
-        terms = []
-        for layer, factor in layers.items():
-            for region in targets.regions:
-                target = cls.target_of(region).get(layer)
-                if target is not None:
-                    zero_loss = cls.loss(torch.zeros_like(target), target)
-                    weight = region.share * scale * (factor / len(layers))
-                    coefficient = _coefficient(scaling, weight, zero_loss)
-                    guide = region.guides.get(layer)
-                    terms.append(cls(options.style_weight, layer, target, coefficient, guide))
-        return terms
-
-
-class StyleTerm(RegionTerm):
-    """coefficient * E_l (eq. 4) at one layer, in one region of the picture."""
-
-    loss = staticmethod(style_loss)
-
-    @staticmethod
-    def factor(scaling: TermScaling) -> float:
-        """See `RegionTerm.factor`."""
-        return scaling.style
-
-    @staticmethod
-    def target_of(region: Region) -> Mapping[str, Tensor]:
-        """The mean Gram matrices."""
-        return region.grams
-
-    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
-        """Adds factor * coefficient / (N^2 M) (G/M - A) F, eq. 6; with a guide, m_k F_k / sum m."""
-        gram = mean_gram(values, self.guide)
-        loss = self.coefficient * self.loss(gram, self.target)
-        scale = factor * self.coefficient / values.shape[1] ** 2
-        if self.guide is None:
-            scale = scale / (values.shape[2] * values.shape[3])
-        else:
-            scale = scale / self.guide.sum()
-            values = values * self.guide.to(values.dtype)
-        slope = (gram - self.target) * scale
-        _positions(gradient).addmm_(_positions(values), slope.to(values.dtype))
-        return loss
-
-
-class MeanTerm(RegionTerm):
-    """coefficient * `mean_loss` at one layer, in one region. Not in the paper."""
-
-    loss = staticmethod(mean_loss)
-
-    @staticmethod
-    def factor(scaling: TermScaling) -> float:
-        """See `RegionTerm.factor`."""
-        return scaling.style * scaling.means
-
-    @staticmethod
-    def target_of(region: Region) -> Mapping[str, Tensor]:
-        """The means of the feature maps."""
-        return region.means
-
-    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
-        """Adds factor * coefficient * 2/M (mean - target), or 2 m_k / sum m with a guide."""
-        mean = mean_features(values, self.guide)
-        slope = (2 * factor * self.coefficient * (mean - self.target)).view(1, -1, 1, 1)
-        if self.guide is None:
-            gradient.add_((slope / (values.shape[2] * values.shape[3])).to(gradient.dtype))
-        else:
-            slope = slope / self.guide.sum()
-            gradient.addcmul_(slope.to(gradient.dtype), self.guide.to(gradient.dtype))
-        return self.coefficient * self.loss(mean, self.target)
-
-
-class TotalVariationTerm(Term):
-    """scale * the total variation of the picture."""
-
-    name = "tv"
-
-    def __init__(self, weight: float, scaling: TermScaling) -> None:
-        self.weight, self.scaling = weight, scaling
-
-    @classmethod
-    def build(cls, targets: Targets) -> list[Self]:
-        """One term, where `--tv-weight` is not 0."""
-        options = targets.job.options
-        return [cls(options.tv_weight, OBJECTIVES[options.objective])] if options.tv_weight else []
-
-    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
-        """See `Term.evaluate`."""
-        scale = self.scaling.smoothness
-        if self.scaling.relative:
-            scale = scale / (255.0**2 * values.numel())
-        with torch.enable_grad():
-            image = values.detach().requires_grad_()
-            loss: Tensor = scale * total_variation(image)
-            (slope,) = torch.autograd.grad(loss, image)
-        gradient.add_(slope, alpha=factor)
-        return loss.detach()
-
-
-class GamutTerm(Term):
-    """scale * the mean squared excess of the pixels over [0, 1]. Not in the paper."""
-
-    name = "gamut"
-
-    def __init__(self, weight: float, scale: float) -> None:
-        self.weight, self.scale = weight, scale
-
-    @classmethod
-    def build(cls, targets: Targets) -> list[Self]:
-        """One term in the balanced objective, as heavy as the heaviest of the other terms."""
-        options = targets.job.options
-        scale = OBJECTIVES[options.objective].gamut
-        weight = max(options.content_weight, options.style_weight, options.tv_weight)
-        return [cls(weight, scale)] if scale else []
-
-    def evaluate(self, values: Tensor, gradient: Tensor, factor: float) -> Tensor:
-        """See `Term.evaluate`."""
-        excess = values - values.clamp(0, 1)
-        gradient.add_(excess, alpha=2 * self.scale / excess.numel() * factor)
-        return self.scale * excess.square().mean()
-
-
-#: All terms of the objective, in the order in which they are reported.
-TERMS: list[type[Term]] = [ContentTerm, StyleTerm, MeanTerm, TotalVariationTerm, GamutTerm]
+from .strips import Segment, Strip, segments
+from .targets import Targets
+from .tensors import joined
+from .terms import TERMS, LayerTerm, PixelTerm, Sums, Term
 
 
 class Objective:
@@ -298,7 +32,10 @@ class Objective:
     def __init__(self, vgg: Vgg19, terms: Sequence[Term]) -> None:
         self.vgg, self.terms = vgg, terms
         self.unit = max(term.weight for term in terms)
-        self.layers = {term.layer for term in terms if term.layer is not None}
+        self.layers: dict[str, list[LayerTerm]] = {}
+        for term in terms:
+            if isinstance(term, LayerTerm):
+                self.layers.setdefault(term.layer, []).append(term)
 
     @classmethod
     def build(cls, targets: Targets) -> Self:
@@ -325,26 +62,108 @@ class Objective:
             What `losses` takes, 1-dimensional; and the gradient.
         """
         values: dict[Term, Tensor] = {}
-
-        def evaluate(term: Term, at: Tensor, gradient: Tensor) -> None:
-            values[term] = term.evaluate(at, gradient, term.weight / self.unit)
-
-        def evaluate_layer(layer: str, activations: Tensor, gradient: Tensor) -> None:
-            for term in self.terms:
-                if term.layer == layer:
-                    evaluate(term, activations, gradient)
-
-        gradient = self.vgg.backward(self.vgg.record(image, self.layers), evaluate_layer)
+        size = (image.shape[3], image.shape[2])
+        if self.layers:
+            gradient = self._through(image, segments(self.layers, size), values)
+        else:  # all masks are too small to be seen
+            gradient = torch.zeros_like(image)
         # From the last to the first: in another order the sums are rounded otherwise, and no
         # picture would come out with the same bytes as before.
         for term in reversed(self.terms):
-            if term.layer is None:
-                evaluate(term, image, gradient)
+            if isinstance(term, PixelTerm):
+                values[term] = term.evaluate(image, gradient, term.weight / self.unit)
         zero = torch.zeros((), dtype=image.dtype, device=image.device)
         sums = {kind.name: zero for kind in TERMS}
         for term in self.terms:
             sums[term.name] = sums[term.name] + values[term]
         return torch.stack(list(sums.values())), gradient
+
+    def _through(self, x: Tensor, parts: Sequence[Segment], values: dict[Term, Tensor]) -> Tensor:
+        """Go through the network and back.
+
+        Args:
+            x: the input of the first segment: the picture, or what the pooling before it gives.
+            parts: this segment and those beyond it.
+            values: gets the value of each term.
+
+        Returns:
+            The gradient with respect to x.
+        """
+        segment, *deeper = parts
+        strips = list(segment.strips(x.shape[2]))
+        sums: dict[LayerTerm, Sums] = {}
+        pooled: list[Tensor] = []
+        for strip in strips:
+            activations = self._record(x, segment, strip)
+            self._add_sums(sums, activations, segment, strip)
+            if deeper:
+                all_pooled = self.vgg.pool(activations[segment.layers[-1]])
+                pooled.append(all_pooled[:, :, strip.own(segment.unit)])
+            if len(strips) > 1:  # the strips are computed again on the way back
+                activations.clear()
+        beyond = self._through(joined(pooled), deeper, values) if deeper else None
+        values |= {term: term.value(total) for term, total in sums.items()}
+        if len(strips) == 1:
+            return self._back(activations, segment, strips[0], sums, beyond)
+        gradient = torch.zeros_like(x)
+        for strip in strips:
+            activations = self._record(x, segment, strip)
+            part = self._back(activations, segment, strip, sums, beyond)
+            gradient[:, :, strip.first : strip.end] += part
+        return gradient
+
+    def _record(self, x: Tensor, segment: Segment, strip: Strip) -> dict[str, Tensor]:
+        rows = x[:, :, strip.first : strip.end]
+        return self.vgg.record(rows, segment.layers, segment.layers[0])
+
+    def _add_sums(
+        self,
+        sums: dict[LayerTerm, Sums],
+        activations: Mapping[str, Tensor],
+        segment: Segment,
+        strip: Strip,
+    ) -> None:
+        """Add a strip's part to the sums of all terms of a segment."""
+        for layer in activations.keys() & self.layers.keys():
+            stride = segment.stride(layer)
+            own = activations[layer][:, :, strip.own(stride)]
+            for term in self.layers[layer]:
+                more = term.sums(own, strip.all(stride))
+                sums[term] = tuple(map(torch.add, sums[term], more)) if term in sums else more
+
+    def _back(
+        self,
+        activations: dict[str, Tensor],
+        segment: Segment,
+        strip: Strip,
+        sums: Mapping[LayerTerm, Sums],
+        beyond: Tensor | None,
+    ) -> Tensor:
+        """The gradient of what a strip's own features add to the losses, at all rows that it sees.
+
+        Args:
+            activations: of the strip; the dict is emptied.
+            segment: of the network.
+            strip: of its input.
+            sums: over the whole picture.
+            beyond: the gradient with respect to what the pooling after the segment gives.
+        """
+
+        def add_gradient(layer: str, activation: Tensor, gradient: Tensor) -> None:
+            stride = segment.stride(layer)
+            own = strip.own(stride)
+            for term in self.layers.get(layer, []):
+                factor = term.weight / self.unit
+                here = activation[:, :, own], gradient[:, :, own]
+                term.add_gradient(*here, strip.all(stride), sums[term], factor)
+
+        deeper = None
+        if beyond is not None:
+            last = activations[segment.layers[-1]]
+            deeper = beyond.new_zeros(1, beyond.shape[1], last.shape[2] // 2, last.shape[3] // 2)
+            deeper = deeper.contiguous(memory_format=self.vgg.layout)
+            deeper[:, :, strip.own(segment.unit)] = beyond[:, :, strip.all(segment.unit)]
+        return self.vgg.backward(activations, add_gradient, deeper)
 
     def losses(self, values: Sequence[float]) -> Losses:
         """The losses, from the numbers that `evaluate` gives."""
@@ -352,22 +171,3 @@ class Objective:
         weights = {term.name: term.weight for term in self.terms}
         total = sum(weight * numbers[name] for name, weight in weights.items())
         return Losses(numbers, total)
-
-
-def _coefficient(scaling: TermScaling, weight: float, zero_loss: Tensor) -> Tensor:
-    """What a layer's loss is multiplied by.
-
-    Args:
-        scaling: of the objective.
-        weight: of the layer.
-        zero_loss: the loss of features that are all zero.
-    """
-    if not scaling.relative:
-        return torch.full_like(zero_loss, weight)
-    # A layer that is zero for the whole target has no energy to divide by.
-    return weight / zero_loss.clamp(min=1e-12)
-
-
-def _positions(features: Tensor) -> Tensor:
-    """1 x N x H x W in channels_last as (H W) x N: a view, never a copy."""
-    return features[0].permute(1, 2, 0).view(-1, features.shape[1])

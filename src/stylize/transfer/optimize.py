@@ -19,7 +19,8 @@ from torch import Tensor
 
 from ..errors import OptimizationError
 from ..settings.options import Options
-from . import memory
+from . import memory, strips
+from .losses import PARTS
 from .step import Losses
 
 GREY_LEVEL = 1 / 255
@@ -41,7 +42,7 @@ LEAST_CURVATURE = 1e-10
 #: L-BFGS ends where the lowest loss fell by less than this share in so many evaluations.
 LEAST_FALL, PATIENCE = 1e-3, 20
 #: Pairs that L-BFGS stores, for small and for large pictures. More than 20 gained nothing; each
-#: takes 24 bytes a pixel, which matters where pictures are large.
+#: takes 24 bytes a pixel (12 from `strips.LARGE` on), which matters where pictures are large.
 HISTORY, HISTORY_OF_LARGE = 20, 6
 
 
@@ -248,7 +249,9 @@ class LBFGS(Optimizer):
 
     def prepare(self, image: Tensor, method: Mapping[str, Any] | None) -> None:
         """See `Optimizer.prepare`."""
-        self.pairs: deque[Pair] = deque(maxlen=history(image.shape[2] * image.shape[3]))
+        pixels = image.shape[2] * image.shape[3]
+        self.pairs: deque[Pair] = deque(maxlen=history(pixels))
+        self.stored_type = torch.bfloat16 if pixels >= strips.LARGE else None
         self.image = image
         self.gradient: Tensor | None = None
         self.direction: Tensor | None = None
@@ -276,6 +279,8 @@ class LBFGS(Optimizer):
 
         def measure(trial_gradient: Tensor) -> list[Tensor]:
             change, difference = image - before, trial_gradient - gradient
+            if self.stored_type:
+                change, difference = change.to(self.stored_type), difference.to(self.stored_type)
             product = _dot(change, difference)
             pair.append((change, difference, product))
             return [_dot(gradient, direction), product, _dot(difference, difference)]
@@ -330,8 +335,8 @@ class LBFGS(Optimizer):
 
     @staticmethod
     def stored_pictures(pixels: int) -> int:
-        """Two for each pair."""
-        return 2 * history(pixels)
+        """Two for each pair; a large picture's have 16 bits a value instead of 32."""
+        return (1 if pixels >= strips.LARGE else 2) * history(pixels)
 
 
 def _two_loop(gradient: Tensor, pairs: deque[Pair]) -> Tensor:
@@ -352,7 +357,11 @@ def _two_loop(gradient: Tensor, pairs: deque[Pair]) -> Tensor:
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     """The dot product of two pictures, a scalar on their device."""
-    return torch.dot(a.flatten(), b.flatten())
+    a, b = a.flatten(), b.flatten()
+    if a.dtype == b.dtype != torch.bfloat16:
+        return torch.dot(a, b)
+    parts = zip(a.chunk(PARTS), b.chunk(PARTS), strict=True)
+    return torch.stack([torch.dot(x.float(), y.float()) for x, y in parts]).sum()
 
 
 class Adam(Optimizer):

@@ -1,14 +1,29 @@
 """The size of the result, and the scales on the way to it, from coarse to fine. No torch."""
 
 from dataclasses import dataclass
+from math import ceil
 
-from ..errors import PictureError
-from ..settings.options import AUTO_SIZE, COARSEST, DECLINE, EFFORTS, LEAST_SHARE, MOST_SCALES
+from ..errors import OptionError, PictureError
+from ..settings import printing
+from ..settings.options import (
+    AUTO_SIZE,
+    COARSEST,
+    DECLINE,
+    EFFORTS,
+    LARGEST_SIDE,
+    LEAST_SHARE,
+    MOST_SCALES,
+    SMALLEST_SIDE,
+)
 
 #: An evaluation takes as long as if the picture had so many more pixels, in which kernels are
 #: prepared and functions called. Fitted to 64 to 1024 pixels a side on two kinds of processors; it
 #: serves to foretell times and for nothing else.
 FIXED_COST = 5000
+
+
+#: A picture is enlarged at least so many times.
+LEAST_GROWTH = 1.25
 
 
 @dataclass(frozen=True)
@@ -45,16 +60,29 @@ class Scale:
         return self.cost * self.iterations
 
 
-def result_size(content: tuple[int, int], size: int | str) -> tuple[int, int]:
+def result_size(
+    content: tuple[int, int], size: int | str, density: int | None = None
+) -> tuple[int, int]:
     """Width and height of the result.
 
     Args:
         content: width and height of the content image, whose proportions are preserved.
         size: of the longer side; `"original"` for the content image's own size, and also `"fit"`,
             as long as the size that fits is not known; `"auto"` for `AUTO_SIZE`, or the content
-            image's own size where that is smaller.
+            image's own size where that is smaller; or a size on paper.
+        density: dots per inch, for a size on paper.
+
+    Raises:
+        OptionError: the size on paper has too many pixels, or too few.
     """
     longer = max(content)
+    if printed := printing.longer_side(size, density or printing.DENSITY, content):
+        if not SMALLEST_SIDE <= printed <= LARGEST_SIDE:
+            raise OptionError(
+                f"--size {size}: is {printed} pixels; the longer side can have {SMALLEST_SIDE} to"
+                f" {LARGEST_SIDE}, so give another --dpi"
+            )
+        return scaled_size(content, printed / longer)
     if size in ("original", "fit"):
         return content
     target = min(AUTO_SIZE, longer) if size == "auto" else int(size)
@@ -137,3 +165,31 @@ def plan_scales(
         counts = [1 + int(spare * share / sum(shares)) for share in shares]
         counts[0] += int(iterations) - sum(counts)
     return [Scale(*size, iterations=count) for size, count in zip(sizes, counts, strict=True)]
+
+
+def scales_beyond(size: tuple[int, int], scales: list[Scale], name: str) -> list[Scale]:
+    """The scales that are left for a picture that was painted already.
+
+    Args:
+        size: (width, height) of that picture.
+        scales: of the result, coarse to fine.
+        name: of that picture, for messages.
+
+    Raises:
+        OptionError: there are none, or the proportions differ.
+    """
+    result = scales[-1].size
+    if abs(size[0] * result[1] - size[1] * result[0]) > max(size) + max(result):
+        raise OptionError(
+            f"--enlarge {name}: has {size[0]} x {size[1]} pixels, which are not the proportions of"
+            f" {result[0]} x {result[1]}; name a picture of the same photo"
+        )
+    # A scale that is hardly larger would repeat what was done.
+    left = [scale for scale in scales if scale.pixels >= LEAST_GROWTH**2 * size[0] * size[1]]
+    if not left:
+        least = ceil(LEAST_GROWTH * max(size)) + 1
+        raise OptionError(
+            f"--enlarge {name}: {result[0]} x {result[1]} pixels are hardly more than the"
+            f" {size[0]} x {size[1]} that it has; the longer side needs {least}"
+        )
+    return left

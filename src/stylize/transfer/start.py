@@ -1,12 +1,12 @@
 """The picture from which the optimisation starts at each scale.
 
 At the coarsest scale that is white noise, as in the paper, by default over a faint photo; or it is
-a start picture. At each finer one it is the coarser picture enlarged, and something has to fill the
-octave that is new there. Where nothing does, the optimisation leaves it nearly empty but for a
-regular pattern: the poolings' grid of 2 x 2 pixels leaves a trace in the gradient, and rows and
-columns that alternate come out. So the new octave starts with the photo's detail and with noise
-that has the spectrum of the painting. A start picture other than the photo brings detail of its
-own.
+a start picture. At each finer one, and where a finished picture is enlarged, it is the coarser
+picture in the new size, and something has to fill the octave that is new there. Where nothing does,
+the optimisation leaves it nearly empty but for a regular pattern: the poolings' grid of 2 x 2
+pixels leaves a trace in the gradient, and rows and columns that alternate come out. So the new
+octave starts with the photo's detail and with noise that has the spectrum of the painting. A start
+picture other than the photo brings detail of its own.
 """
 
 import torch
@@ -38,7 +38,8 @@ def start_image(job: Job, size: tuple[int, int], coarser: Tensor | None = None) 
     Args:
         job: pictures and options.
         size: (width, height) at this scale.
-        coarser: the picture painted at the scale before; None at the first.
+        coarser: the picture painted at the scale before, or the one that is enlarged; None at the
+            start.
 
     Returns:
         On the device of `coarser`, or on the CPU.
@@ -54,6 +55,15 @@ def start_image(job: Job, size: tuple[int, int], coarser: Tensor | None = None) 
     else:
         detail = _start_picture(job, size) - enlarge(_start_picture(job, before), size)
     return enlarge(coarser, size) + detail.to(coarser)
+
+
+def smaller_picture(job: Job) -> Tensor | None:
+    """The finished picture that is enlarged, 1 x 3 x H x W on the CPU; None without one.
+
+    It is as it was written, after `finish_picture`: under `--color content` with the photo's
+    colours, which the next iterations move back to the painting's.
+    """
+    return to_tensor(job.smaller, job.smaller.size) if job.smaller else None
 
 
 def random_phase_noise(picture: Tensor, size: tuple[int, int], seed: int) -> Tensor:

@@ -16,7 +16,7 @@ class Losses:
     """The value of the objective at one picture.
 
     Attributes:
-        terms: the value of each term before its weight, by the names in `objective.TERMS`.
+        terms: the value of each term before its weight, by the names in `terms.TERMS`.
         total: L_total, the weighted sum of all terms.
     """
 

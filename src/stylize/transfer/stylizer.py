@@ -25,7 +25,7 @@ from .objective import Objective
 from .optimize import OPTIMIZERS, Optimizer
 from .result import Result
 from .scales import Scale
-from .start import start_image
+from .start import smaller_picture, start_image
 from .step import Callback, Losses, Step
 from .targets import StyleCache, find_targets
 
@@ -164,7 +164,10 @@ class Stylizer:
             DeviceError: there is too little memory, as far as can be estimated.
         """
         stored = OPTIMIZERS[job.options.optimizer].stored_pictures
-        need = memory.Need(self.precision, job.content_layers, job.style_layers, stored)
+        proportions = job.size[0] / job.size[1]
+        need = memory.Need(
+            self.precision, job.content_layers, job.style_layers, stored, proportions
+        )
         may_shrink = job.options.size == "fit"
         side = memory.fitting_side(job.size, may_shrink, need, device.free_memory(self.device))
         if not may_shrink:
@@ -240,7 +243,7 @@ class Stylizer:
         """
         job = run.job
         first = checkpoint.scale if checkpoint else 0
-        coarser = checkpoint.coarser if checkpoint else None
+        coarser = checkpoint.coarser if checkpoint else smaller_picture(job)
         for number, scale in enumerate(job.scales[first:], first):
             with device.memory_errors(_too_large(job)):
                 optimizer = self.make_optimizer(job, scale, coarser, checkpoint)

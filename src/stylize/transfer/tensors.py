@@ -39,3 +39,10 @@ def enlarge(image: Tensor, size: tuple[int, int]) -> Tensor:
     if (image.shape[3], image.shape[2]) == size:
         return image
     return interpolate(image, size[::-1], mode="bicubic", align_corners=False)
+
+
+def joined(strips: list[Tensor]) -> Tensor:
+    """One tensor from strips of it, 1 x N x H x W, of which the list does not keep any."""
+    whole = torch.cat(strips, 2) if len(strips) > 1 else strips[0]
+    strips.clear()
+    return whole

@@ -1,0 +1,41 @@
+"""Sizes on paper: 60x90cm, 90cm, 24x36in. What they are in pixels depends on the dots per inch."""
+
+import re
+from math import prod
+
+#: The units of length, and how many of each make an inch.
+UNITS = {"cm": 2.54, "mm": 25.4, "in": 1.0}
+#: Dots per inch where none are given. What printers ask for, for prints that are held in the hand.
+DENSITY = 300
+
+_LENGTH = r"(?:\d{1,6}\.?\d{0,6}|\.\d{1,6})"
+_SIZE = re.compile(rf"({_LENGTH})(?:x({_LENGTH}))?({'|'.join(UNITS)})")
+
+
+def sides(size: int | str) -> tuple[float, ...] | None:
+    """The sides in inches, the longer one first; None for a text that is no size on paper.
+
+    Args:
+        size: one length, of the longer side; or two, of a frame into which the picture goes.
+    """
+    match = _SIZE.fullmatch(str(size))
+    if not match:
+        return None
+    lengths = [float(length) / UNITS[match[3]] for length in match.groups()[:2] if length]
+    return tuple(sorted(lengths, reverse=True)) if prod(lengths) else None
+
+
+def longer_side(size: int | str, density: int, picture: tuple[int, int]) -> int | None:
+    """Pixels of the longer side of a picture that is printed in a size; None if that is no size.
+
+    Args:
+        size: as in `sides`.
+        density: dots per inch.
+        picture: width and height, whose proportions are preserved.
+    """
+    frame = sides(size)
+    if frame is None:
+        return None
+    proportions = (1.0, min(picture) / max(picture))
+    scale = min(length / side for length, side in zip(frame, proportions, strict=False))
+    return max(1, round(scale * density))
