@@ -41,8 +41,8 @@ def at_evaluation(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Any], Calla
     def arrange(first: int, function: Callable[[Activations], object]) -> Callable[[], None]:
         record, count = Vgg19.record, itertools.count(1)
 
-        def record_and_call(self: Vgg19, image: Any, layers: Any) -> Activations:
-            activations = record(self, image, layers)
+        def record_and_call(self: Vgg19, *args: Any) -> Activations:
+            activations = record(self, *args)
             if next(count) >= first:
                 function(activations)
             return activations

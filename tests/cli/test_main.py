@@ -46,6 +46,7 @@ def test_every_option_is_passed_to_the_stylizer(option: Any, run: Any) -> None:
     typed, value = GIVEN[option.name]
     assert value != option.default
     Image.new("L", (451, 300), "white").save("mask.png")
+    save_with_recipe("small.png", Options())
     given = [flag(option.name), typed] if typed else [flag(option.name)]
     assert run("PHOTO", "PAINTING", "-o", "a.tif", *given).exit_code == 0
     assert Painter.calls[0].options == Options(**{option.name: value})

@@ -388,9 +388,9 @@ def test_the_network_never_sees_more_than_a_tile_of_a_style_image(
     sides: list[int] = []
     original = stylizer.vgg.__class__.__call__
 
-    def recorded(self: Any, image: Tensor, layers: Any) -> dict[str, Tensor]:
+    def recorded(self: Any, image: Tensor, *args: Any) -> dict[str, Tensor]:
         sides.extend(image.shape[2:])
-        return original(self, image, layers)
+        return original(self, image, *args)
 
     monkeypatch.setattr(stylizer.vgg.__class__, "__call__", recorded)
     monkeypatch.setattr(module, "TILE", 128)
