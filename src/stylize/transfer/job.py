@@ -160,11 +160,11 @@ def scales_for(options: Options, content: tuple[int, int], name: str) -> tuple[S
     check_shorter_side(size, smallest, f"{name}, resized")
     scales = plan_scales(size, options.iterations, options.effort, options.scales, smallest)
     if path := options.pictures_named.get("enlarge"):
-        left = len(scales_beyond(picture_size(path), scales, path))
+        scales = scales_beyond(picture_size(path), scales, path)
         # The counts of `--effort` belong to their scales; those of `-n` are divided anew.
         if options.iterations != "auto":
+            left = len(scales)
             scales = plan_scales(size, options.iterations, options.effort, left, smallest)
-        scales = scales[-left:]
     return tuple(scales)
 
 

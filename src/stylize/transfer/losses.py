@@ -71,20 +71,6 @@ def mean_gram(features: Tensor, guide: Tensor | None = None) -> Tensor:
     return total / weight
 
 
-def mean_features(features: Tensor, guide: Tensor | None = None) -> Tensor:
-    """The mean of each feature map over its positions, sum_k m_k F_ik / sum_k m_k.
-
-    Args:
-        features: 1 x N x H x W.
-        guide: m, as in `gram_and_weight`; not 0 everywhere.
-
-    Returns:
-        N; float32 where the features have 16 bits.
-    """
-    total, weight = sum_and_weight(features, guide)
-    return total / weight
-
-
 def sum_and_weight(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The sum of each feature map over its positions, and the number it is to be divided by.
 

@@ -181,6 +181,7 @@ class RegionTerm(LayerTerm):
     Attributes:
         target: the statistics of the style: sums, divided by their weight.
         guide: where the region is, 1 x 1 x H x W; None for everywhere.
+        area: the sum of the guide; None without one.
     """
 
     name = "style"
@@ -191,6 +192,7 @@ class RegionTerm(LayerTerm):
         self.weight, self.layer = weight, layer
         self.target, self.coefficient = target, coefficient
         self.guide = guide
+        self.area = None if guide is None else guide.sum()
 
     @staticmethod
     @abstractmethod
@@ -236,6 +238,10 @@ class RegionTerm(LayerTerm):
         """The guide in some rows."""
         return None if self.guide is None else self.guide[:, :, rows]
 
+    def per_position(self, slope: Tensor, positions: Tensor) -> Tensor:
+        """The slope of a mean, for one position: divided by their number, or by the area."""
+        return slope / (positions if self.area is None else self.area)
+
 
 class StyleTerm(RegionTerm):
     """coefficient * E_l (eq. 4) at one layer, in one region of the picture."""
@@ -261,12 +267,9 @@ class StyleTerm(RegionTerm):
     ) -> None:
         """Adds factor * coefficient / (N^2 M) (G/M - A) F, eq. 6; with a guide, m_k F_k / sum m."""
         total, weight = sums
-        scale = factor * self.coefficient / values.shape[1] ** 2
+        scale = self.per_position(factor * self.coefficient / values.shape[1] ** 2, weight)
         guide = self.guide_of(rows)
-        if self.guide is None or guide is None:
-            scale = scale / weight
-        else:
-            scale = scale / self.guide.sum()
+        if guide is not None:
             values = values * guide.to(values.dtype)
         slope = (total / weight - self.target) * scale
         _positions(gradient).addmm_(_positions(values), slope.to(values.dtype))
@@ -296,13 +299,13 @@ class MeanTerm(RegionTerm):
     ) -> None:
         """Adds factor * coefficient * 2/M (mean - target), or 2 m_k / sum m with a guide."""
         total, weight = sums
-        slope = (2 * factor * self.coefficient * (total / weight - self.target)).view(1, -1, 1, 1)
+        slope = 2 * factor * self.coefficient * (total / weight - self.target)
+        slope = self.per_position(slope, weight).view(1, -1, 1, 1).to(gradient.dtype)
         guide = self.guide_of(rows)
-        if self.guide is None or guide is None:
-            gradient.add_((slope / weight).to(gradient.dtype))
+        if guide is None:
+            gradient.add_(slope)
         else:
-            slope = slope / self.guide.sum()
-            gradient.addcmul_(slope.to(gradient.dtype), guide.to(gradient.dtype))
+            gradient.addcmul_(slope, guide.to(gradient.dtype))
 
 
 class TotalVariationTerm(PixelTerm):
