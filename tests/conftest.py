@@ -31,6 +31,7 @@ from stylize.network.names import LAYERS
 from stylize.network.vgg import Vgg19
 from stylize.settings.recipe import KEY, Recipe
 from stylize.transfer import pace, tensors
+from stylize.transfer.features import Features
 from stylize.transfer.finish import finish_picture
 from stylize.transfer.job import Job
 from stylize.transfer.objective import Objective
@@ -99,7 +100,7 @@ def pretend_gpus(monkeypatch: pytest.MonkeyPatch, kind: str, count: int) -> None
 
 def make_objective(
     vgg: Vgg19,
-    content: Mapping[str, Tensor],
+    content: Mapping[str, Features],
     regions: Sequence[Region],
     *,
     content_layers: Mapping[str, float],

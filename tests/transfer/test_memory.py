@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,6 +59,13 @@ def test_the_estimate_depends_on_layers_and_optimizer() -> None:
     adam = need_of("bfloat16", CONTENT, STYLE, "adam")
     for need, peak in ((shallow, 3.81e9), (adam, 2.44e9)):
         assert memory.BASE_BYTES + need(1448**2) == pytest.approx(peak, rel=0.06)
+
+
+def test_a_style_image_that_is_shown_large_counts() -> None:
+    """At four times the sides of the result its start needs more than its evaluations do."""
+    shown_large = replace(NEED["bfloat16"], style_scale=4.0)
+    assert shown_large(16_000_000) == pytest.approx(435 * 16_000_000, rel=0.05)
+    assert replace(shown_large, style_scale=2.0)(16_000_000) == NEED["bfloat16"](16_000_000)
 
 
 @settings(deadline=None)

@@ -17,7 +17,8 @@ from stylize import Options
 from stylize.network import weights
 from stylize.network.names import LAYERS
 from stylize.network.vgg import Vgg19
-from stylize.transfer import strips, targets
+from stylize.transfer import features, strips
+from stylize.transfer.features import Kept, find_features
 from stylize.transfer.losses import mean_gram
 from stylize.transfer.objective import Objective
 from stylize.transfer.targets import Region, Statistics, Targets
@@ -25,7 +26,8 @@ from stylize.transfer.terms import (
     OBJECTIVES,
     TERMS,
     ContentTerm,
-    LayerTerm,
+    GlobalTerm,
+    LocalTerm,
     MeanTerm,
     StyleTerm,
 )
@@ -49,7 +51,7 @@ def test_an_objective_without_a_scaling_is_an_error(kind: Any) -> None:
     targets = Targets(
         vgg,
         job,
-        {"relu1_1": torch.ones(1, 64, 2, 2)},
+        {"relu1_1": Kept(torch.ones(1, 64, 2, 2))},
         [Region({"relu1_1": torch.ones(64, 64)}, {"relu1_1": torch.ones(64)})],
     )
     with pytest.raises(KeyError, match="sum"):
@@ -87,7 +89,7 @@ def objective_of(
         ]
     return make_objective(
         vgg,
-        vgg(content, CONTENT_FACTORS),
+        find_features(vgg, content, CONTENT_FACTORS),
         regions,
         content_layers=CONTENT_FACTORS if alpha else {},
         style_layers=STYLE_FACTORS if beta else {},
@@ -275,6 +277,11 @@ def test_in_strips_value_and_gradient_are_those_of_the_whole(
     losses, in_strips = evaluate_in_strips(objective, x, rows, monkeypatch)
     assert losses.as_dict() == pytest.approx(whole.as_dict(), rel=1e-12)
     assert (in_strips - gradient).norm() < 1e-12 * gradient.norm()
+    monkeypatch.setattr(features, "segments", lambda layers, _: cut(layers, rows))
+    objective = objective_of(vgg64, content, style, 1.0, 2.0, 0.1, balanced=True, guided=guided)
+    losses, in_strips = evaluate_in_strips(objective, x, rows, monkeypatch)
+    assert losses.as_dict() == pytest.approx(whole.as_dict(), rel=1e-12)
+    assert (in_strips - gradient).norm() < 1e-12 * gradient.norm()
 
 
 @pytest.mark.parametrize("layers", [("relu4_2", "relu2_2"), ("relu3_4",), ("relu1_1", "relu5_2")])
@@ -283,11 +290,19 @@ def test_in_strips_the_content_features_are_those_of_the_whole(
 ) -> None:
     image = to_tensor(Image.open(photo), (45, 83)).double()
     whole = vgg64(image, layers)
-    monkeypatch.setattr(targets, "segments", lambda layers, _: cut(layers, 16))
-    features = targets.features_in_strips(vgg64, image, layers)
-    assert list(features) == list(layers)
-    for layer in layers:
-        torch.testing.assert_close(features[layer], whole[layer], rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr(features, "segments", lambda layers, _: cut(layers, 16))
+    found = find_features(vgg64, image, layers)
+    assert found.keys() == set(layers)
+    for layer, maps in found.items():
+        expected = whole[layer]
+        assert isinstance(maps, Kept) == (layer > "relu4")
+        torch.testing.assert_close(
+            torch.cat(list(maps.parts()), 2), expected, rtol=1e-12, atol=1e-12
+        )
+        for rows in (slice(0, 1), slice(1, 3), slice(2, None)):
+            torch.testing.assert_close(
+                maps.rows(rows), expected[:, :, rows], rtol=1e-12, atol=1e-12
+            )
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.02)])
@@ -303,11 +318,10 @@ def test_in_strips_the_numbers_agree_within_rounding(
 ) -> None:
     vgg = Vgg19(oxford, "avg", dtype=dtype)
     content, x = (to_tensor(Image.open(path), (72, 90)) for path in (photo, painting))
-    features = vgg(x, layers)
     objective = make_objective(
         vgg,
-        vgg(content, layers),
-        [Region({name: 2 * mean_gram(f) for name, f in features.items()})],
+        find_features(vgg, content, layers),
+        [Region({name: 2 * mean_gram(f) for name, f in vgg(x, layers).items()})],
         content_layers=dict.fromkeys(layers, 1.0),
         style_layers=dict.fromkeys(layers, 1.0),
         alpha=1.0,
@@ -396,9 +410,13 @@ def test_features_that_are_all_zero_have_the_loss_that_the_balanced_terms_are_re
         shares[StyleTerm, layer] = BALANCED.style * factor / len(STYLE_FACTORS)
         shares[MeanTerm, layer] = BALANCED.means * shares[StyleTerm, layer]
     for term in objective.terms:
-        if isinstance(term, LayerTerm):
+        if isinstance(term, (LocalTerm, GlobalTerm)):
             zeros = torch.zeros_like(vgg(p, [term.layer])[term.layer])
-            value = term.value(term.sums(zeros, slice(None))).item()
+            everywhere = slice(None)
+            if isinstance(term, LocalTerm):
+                value = term.evaluate(zeros, zeros.clone(), everywhere, 1.0).item()
+            else:
+                value = term.value(term.sums(zeros, everywhere)).item()
             assert value == pytest.approx(shares.pop((type(term), term.layer)), rel=1e-5)
     assert not shares
 
@@ -412,7 +430,7 @@ def test_a_target_that_is_all_zero_gives_finite_numbers(
     taps = vgg(x, ["relu2_1", "relu4_2"])
     objective = make_objective(
         vgg,
-        {"relu4_2": torch.zeros_like(taps["relu4_2"])},
+        {"relu4_2": Kept(torch.zeros_like(taps["relu4_2"]))},
         [Region({"relu2_1": torch.zeros(128, 128)}, {"relu2_1": torch.zeros(128)})],
         content_layers={"relu4_2": 1.0},
         style_layers={"relu2_1": 1.0},

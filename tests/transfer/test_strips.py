@@ -24,8 +24,8 @@ def test_a_large_picture_is_cut_after_the_third_block() -> None:
     shallow, deep = strips.segments(["relu1_1", "relu5_1"], (4000, 3000))
     assert (shallow.layers, shallow.pooled) == (BLOCK_3, True)
     assert (deep.layers, deep.pooled) == (LAYERS[8:13], False)
-    assert [strip.top for strip in shallow.strips(3000)] == list(range(0, 3000, 296))
-    assert len(list(deep.strips(375))) == 2
+    assert [strip.top for strip in shallow.strips(3000)] == list(range(0, 3000, 248))
+    assert len(list(deep.strips(375))) == 4
     (only,) = strips.segments(["relu1_1", "relu3_1"], (4000, 3000))
     assert (only.layers, only.pooled) == (LAYERS[:5], False)
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Saving takes at most one part in so many of the time: a checkpoint of a poster has gigabytes.
+PARTS = 20
+
 
 class Autosave:
     """Saves checkpoints of one run to a file.
@@ -26,7 +29,7 @@ class Autosave:
 
     Args:
         path: of the file; None for no checkpoints.
-        seconds: from one checkpoint to the next.
+        seconds: from one checkpoint to the next, or longer where saving takes long.
         stopping: says whether the run ends after the present step; a checkpoint is then saved at
             once.
 
@@ -108,6 +111,7 @@ class Autosave:
         """
         if self.path is None or self.latest is None:
             return False
+        started = time.monotonic()
         try:
             self.latest.checkpoint().save(self.path)
             self.exists = True
@@ -119,8 +123,8 @@ class Autosave:
             self.reported = True
             return False
         finally:
-            # Counted from the end of writing, so that a slow disk does not take all of the time.
-            self.due = time.monotonic() + self.seconds
+            now = time.monotonic()
+            self.due = now + max(self.seconds, (PARTS - 1) * (now - started))
 
     def delete(self) -> None:
         """Delete the file, because the picture is complete."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from .. import files
 from ..errors import DeviceError, ExitCode, OptionError, StylizeError
 from ..transfer import memory
-from ..transfer.job import layer_factors
 from ..transfer.scales import Scale
 from . import report, terminal
 from .batch import exit_code, outcome_without_painting, scales_of, unreadable_rows
@@ -142,12 +141,11 @@ class Machine:
 
 def _estimate(task: Task, scales: tuple[Scale, ...], machine: Machine) -> Outcome:
     """The outcome if a task is painted on a machine."""
-    from ..transfer.optimize import OPTIMIZERS
+    from ..transfer.stylizer import need_of
 
     options = task.options
-    stored = OPTIMIZERS[options.optimizer].stored_pictures
     size = scales[-1].size
-    need = memory.Need(machine.precision, *layer_factors(options), stored, size[0] / size[1])
+    need = need_of(options, machine.precision, size)
     try:
         side = memory.fitting_side(size, options.size == "fit", need, machine.memory)
         if side < max(size):

@@ -338,16 +338,22 @@ def resize(picture: Picture, size: tuple[int, int]) -> "NDArray[np.float32]":
         size: (width, height) in pixels.
 
     Returns:
-        H x W x 3, sRGB in [0, 1].
+        3 x H x W, sRGB in [0, 1].
     """
     import numpy as np
 
     picture = picture.filled
-    if picture.white == 65535:  # Pillow has no colour mode of 16 bits, so resize each channel
-        channels = np.moveaxis(picture.pixels, 2, 0) / np.float32(65535)
-        return np.stack([_resize_channel(channel, size, _LANCZOS) for channel in channels], axis=2)
+    # One channel after the other, so that a large picture is in memory once.
+    channels = np.empty((3, size[1], size[0]), np.float32)
+    if picture.white == 65535:  # Pillow has no colour mode of 16 bits
+        for number, channel in enumerate(channels):
+            values = picture.pixels[:, :, number].astype(np.float32) / np.float32(65535)
+            channel[:] = _resize_channel(values, size, _LANCZOS)
+        return channels
     image = picture.image
     if image.size != size:
         image = image.resize(size, _LANCZOS, reducing_gap=3.0)
-    pixels: NDArray[np.float32] = np.asarray(image).astype(np.float32) / np.float32(255)
-    return pixels
+    pixels = np.asarray(image)
+    for number, channel in enumerate(channels):
+        np.divide(pixels[:, :, number], np.float32(255), out=channel)
+    return channels

@@ -24,11 +24,15 @@ LARGE = 600_000
 BASE_BYTES = 0.77e9
 #: Bytes for each pixel beside what the network and the optimiser store.
 OTHER_BYTES = 112
+#: Bytes for each pixel of the result and of the style image before the first evaluation of a scale.
+START_BYTES, START_STYLE_BYTES = 85, 22
 #: Factor for freed memory that is kept for speed, with pictures below `LARGE`.
 FREED_FACTOR = 1.05
 #: What Winograd's algorithm takes beside that for each pixel, in float32, and at most:
 #: `network.convolution` computes large feature maps in strips.
 TILE_BYTES, MOST_TILE_BYTES = 1800, 0.32e9
+#: Values for each pixel of a strip that computing the content image's features takes.
+CONTENT_VALUES = 100
 #: Share of the free memory that `--size fit` uses, because the need is an estimate.
 MARGIN = 0.9
 #: Pixels of the longer side below which no size is suggested.
@@ -63,6 +67,7 @@ class Need:
         stored_pictures: `Optimizer.stored_pictures` of the optimiser: how many float32 pictures of
             so many pixels it stores.
         proportions: width of the picture, divided by its height: strips have full width.
+        style_scale: the option.
     """
 
     precision: str
@@ -70,6 +75,7 @@ class Need:
     style_layers: Collection[str]
     stored_pictures: Callable[[int], int]
     proportions: float = 1.0
+    style_scale: float = 1.0
 
     def __call__(self, pixels: int) -> int:
         """Bytes at the peak, for a result of so many pixels."""
@@ -77,7 +83,8 @@ class Need:
         pictures = 3 * 4 * self.stored_pictures(pixels) + OTHER_BYTES  # channels x bytes
         in_network = self._values(pixels) * _WIDTHS[self.precision]
         freed = FREED_FACTOR if pixels < LARGE else 1
-        return round((pixels * pictures + in_network) * freed + tiles)
+        at_start = (START_BYTES + START_STYLE_BYTES * self.style_scale**2) * pixels
+        return round(max((pixels * pictures + in_network) * freed + tiles, at_start))
 
     def most_pixels(self, limit: float, pixels: int) -> int:
         """Pixels of the largest result that needs at most `limit` bytes; no more than `pixels`."""
@@ -91,19 +98,23 @@ class Need:
 
     def _values(self, pixels: int) -> float:
         """How many values are stored at once: activations, and features of the content image."""
-        kept = pixels * sum(map(values_per_pixel, self.content_layers))
         depth = max(LAYERS.index(layer) for layer in (*self.content_layers, *self.style_layers))
         used = LAYERS[: depth + 1]
         if pixels < strips.LARGE:
-            return kept + _activations(used) * pixels
+            content = sum(map(values_per_pixel, self.content_layers))
+            return (content + _activations(used)) * pixels
         width = round((pixels * self.proportions) ** 0.5)
         at_once = min(pixels, strips.pixels_at_once(width))
         shallow, *deeper = strips.cut(used, rows=1)
-        needs = [_activations(shallow.layers) * at_once]
+        # While they are there, features of the content image are computed (`features`).
+        needs = [(_activations(shallow.layers) + CONTENT_VALUES) * at_once]
+        kept = 0.0
         for segment in deeper:
-            # What the pooling before it gives, half as much as its first layer; and its gradient.
-            kept += pixels * values_per_pixel(segment.layers[0])
-            needs.append(_activations(segment.layers) * min(pixels, 8 * at_once))
+            # The features of the content image are kept here alone (`features`). Beside them: what
+            # the pooling before it gives, half as much as its first layer; and its gradient.
+            layers = [layer for layer in segment.layers if layer in self.content_layers]
+            kept += pixels * sum(map(values_per_pixel, [*layers, segment.layers[0]]))
+            needs.append(_activations(segment.layers) * min(pixels, 4 * at_once))
         return kept + max(needs)
 
 

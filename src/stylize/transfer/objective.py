@@ -14,7 +14,7 @@ from .step import Losses
 from .strips import Segment, Strip, segments
 from .targets import Targets
 from .tensors import joined
-from .terms import TERMS, LayerTerm, PixelTerm, Sums, Term
+from .terms import TERMS, GlobalTerm, LocalTerm, PixelTerm, Sums, Term
 
 
 class Objective:
@@ -32,9 +32,9 @@ class Objective:
     def __init__(self, vgg: Vgg19, terms: Sequence[Term]) -> None:
         self.vgg, self.terms = vgg, terms
         self.unit = max(term.weight for term in terms)
-        self.layers: dict[str, list[LayerTerm]] = {}
+        self.layers: dict[str, list[LocalTerm | GlobalTerm]] = {}
         for term in terms:
-            if isinstance(term, LayerTerm):
+            if isinstance(term, (LocalTerm, GlobalTerm)):
                 self.layers.setdefault(term.layer, []).append(term)
 
     @classmethod
@@ -91,7 +91,7 @@ class Objective:
         """
         segment, *deeper = parts
         strips = list(segment.strips(x.shape[2]))
-        sums: dict[LayerTerm, Sums] = {}
+        sums: dict[GlobalTerm, Sums] = {}
         pooled: list[Tensor] = []
         for strip in strips:
             activations = self._record(x, segment, strip)
@@ -104,11 +104,11 @@ class Objective:
         beyond = self._through(joined(pooled), deeper, values) if deeper else None
         values |= {term: term.value(total) for term, total in sums.items()}
         if len(strips) == 1:
-            return self._back(activations, segment, strips[0], sums, beyond)
+            return self._back(activations, segment, strips[0], sums, beyond, values)
         gradient = torch.zeros_like(x)
         for strip in strips:
             activations = self._record(x, segment, strip)
-            part = self._back(activations, segment, strip, sums, beyond)
+            part = self._back(activations, segment, strip, sums, beyond, values)
             gradient[:, :, strip.first : strip.end] += part
         return gradient
 
@@ -118,26 +118,28 @@ class Objective:
 
     def _add_sums(
         self,
-        sums: dict[LayerTerm, Sums],
+        sums: dict[GlobalTerm, Sums],
         activations: Mapping[str, Tensor],
         segment: Segment,
         strip: Strip,
     ) -> None:
-        """Add a strip's part to the sums of all terms of a segment."""
+        """Add a strip's part to the sums of a segment's global terms."""
         for layer in activations.keys() & self.layers.keys():
             stride = segment.stride(layer)
             own = activations[layer][:, :, strip.own(stride)]
             for term in self.layers[layer]:
-                more = term.sums(own, strip.all(stride))
-                sums[term] = tuple(map(torch.add, sums[term], more)) if term in sums else more
+                if isinstance(term, GlobalTerm):
+                    more = term.sums(own, strip.all(stride))
+                    sums[term] = tuple(map(torch.add, sums[term], more)) if term in sums else more
 
     def _back(
         self,
         activations: dict[str, Tensor],
         segment: Segment,
         strip: Strip,
-        sums: Mapping[LayerTerm, Sums],
+        sums: Mapping[GlobalTerm, Sums],
         beyond: Tensor | None,
+        values: dict[Term, Tensor],
     ) -> Tensor:
         """The gradient of what a strip's own features add to the losses, at all rows that it sees.
 
@@ -147,6 +149,7 @@ class Objective:
             strip: of its input.
             sums: over the whole picture.
             beyond: the gradient with respect to what the pooling after the segment gives.
+            values: gets what the strip adds to the values of local terms.
         """
 
         def add_gradient(layer: str, activation: Tensor, gradient: Tensor) -> None:
@@ -155,7 +158,11 @@ class Objective:
             for term in self.layers.get(layer, []):
                 factor = term.weight / self.unit
                 here = activation[:, :, own], gradient[:, :, own]
-                term.add_gradient(*here, strip.all(stride), sums[term], factor)
+                if isinstance(term, LocalTerm):
+                    more = term.evaluate(*here, strip.all(stride), factor)
+                    values[term] = values[term] + more if term in values else more
+                else:
+                    term.add_gradient(*here, strip.all(stride), sums[term], factor)
 
         deeper = None
         if beyond is not None:

@@ -104,17 +104,30 @@ def _style_noise(job: Job, content: Tensor, before: tuple[int, int]) -> Tensor:
     masks = masks_at(job, size)[:, None] if job.masks else [None] * len(job.styles)
     for number, (style, share, mask) in enumerate(zip(job.styles, job.shares, masks, strict=True)):
         image, visible = shown_style(job, style, content, mask)
-        half = interpolate(
-            image, shown_size(job, style, before)[::-1], mode="bicubic", antialias=True
-        )
-        detail = image - enlarge(half, (image.shape[3], image.shape[2]))
+        detail = _detail(image, shown_size(job, style, before), size)
         power = OCTAVE_POWER * (torch.tensor(share) if mask is None else mask)
         if visible is not None:
-            detail *= visible
+            detail *= _middle(visible, size)
             power = power / visible.square().mean()
-        noise = random_phase_noise(_middle(detail, size), size, job.options.seed + 1 + number)
+        noise = random_phase_noise(detail, size, job.options.seed + 1 + number)
         total += power.sqrt() * noise
     return total
+
+
+def _detail(image: Tensor, before: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """What a picture has in its middle and its smaller copy has not.
+
+    Args:
+        image: 1 x 3 x H x W.
+        before: (width, height) of the smaller copy.
+        size: (width, height) of the middle.
+    """
+    channels = []
+    for channel in image.chunk(3, 1):  # one after the other, to save memory
+        half = interpolate(channel, before[::-1], mode="bicubic", antialias=True)
+        detail = channel - enlarge(half, (image.shape[3], image.shape[2]))
+        channels.append(_middle(detail, size).clone())
+    return torch.cat(channels, 1)
 
 
 def _middle(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -18,7 +18,7 @@ from ..network.names import BLOCKS, LAYERS, poolings_before
 LARGE = 3_000_000
 #: Pixels of a strip, and its least rows. The more, the less is computed twice around each strip,
 #: and the more memory it takes.
-STRIP_PIXELS, LEAST_ROWS = 1_200_000, 256
+STRIP_PIXELS, LEAST_ROWS = 1_000_000, 224
 #: The block after which a large picture's network is cut: what the pooling after it gives has four
 #: values a pixel.
 CUT = 3
@@ -100,10 +100,14 @@ class Segment:
             # Less than a unit gives no features of its own: it belongs to the strip before.
             if height - bottom < self.unit:
                 bottom = height
-            first, end = max(0, top - self.around), min(height, bottom + self.around)
-            yield Strip(top, bottom, first, end, bottom == height)
+            yield self.strip(top, bottom, height)
             if bottom == height:
                 return
+
+    def strip(self, top: int, bottom: int, height: int) -> Strip:
+        """The strip of an input with `height` rows whose own rows are range(top, bottom)."""
+        first, end = max(0, top - self.around), min(height, bottom + self.around)
+        return Strip(top, bottom, first, end, bottom == height)
 
 
 def segments(layers: Collection[str], size: tuple[int, int]) -> list[Segment]:
@@ -134,10 +138,10 @@ def cut(layers: tuple[str, ...], rows: int) -> list[Segment]:
 
     Args:
         layers: all that are used, from the first on.
-        rows: of a strip. A row of the second segment's input stands for eight rows of the picture,
-            but its features have an eighth of the values.
+        rows: of a strip. A strip of the second segment has half as many, which stand for four
+            times as many rows of the picture: its features have an eighth of the values.
     """
     shallow = sum(BLOCKS[:CUT])
     if len(layers) <= shallow:
         return [Segment(layers, rows=rows)]
-    return [Segment(layers[:shallow], True, rows), Segment(layers[shallow:], rows=rows)]
+    return [Segment(layers[:shallow], True, rows), Segment(layers[shallow:], rows=(rows + 1) // 2)]

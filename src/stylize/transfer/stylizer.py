@@ -20,7 +20,7 @@ from ..settings.recipe import Recipe
 from . import device, memory
 from .checkpoint import Checkpoint
 from .finish import finish_picture
-from .job import Job
+from .job import Job, layer_factors
 from .objective import Objective
 from .optimize import OPTIMIZERS, Optimizer
 from .result import Result
@@ -163,11 +163,7 @@ class Stylizer:
         Raises:
             DeviceError: there is too little memory, as far as can be estimated.
         """
-        stored = OPTIMIZERS[job.options.optimizer].stored_pictures
-        proportions = job.size[0] / job.size[1]
-        need = memory.Need(
-            self.precision, job.content_layers, job.style_layers, stored, proportions
-        )
+        need = need_of(job.options, self.precision, job.size)
         may_shrink = job.options.size == "fit"
         side = memory.fitting_side(job.size, may_shrink, need, device.free_memory(self.device))
         if not may_shrink:
@@ -305,6 +301,23 @@ class Stylizer:
         losses = run.losses[: run.losses_before + (state.done if state else 0)]
         recipe = self.recipe(run.job)
         return Checkpoint(recipe, number, coarser, state, tuple(losses), run.seconds)
+
+
+def need_of(options: Options, precision: str, size: tuple[int, int]) -> memory.Need:
+    """What painting needs.
+
+    Args:
+        options: how to paint.
+        precision: of the network, "float32" or "bfloat16".
+        size: (width, height) of the result, of which the proportions count.
+    """
+    return memory.Need(
+        precision,
+        *layer_factors(options),
+        OPTIMIZERS[options.optimizer].stored_pictures,
+        proportions=size[0] / size[1],
+        style_scale=options.style_scale,
+    )
 
 
 def _too_large(job: Job) -> str:

@@ -1,7 +1,7 @@
 """What the picture should come to resemble at one scale: content features, style statistics."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ from ..network.names import poolings_before
 from ..network.vgg import Vgg19
 from . import guidance
 from .color import COLOR_MODES
+from .features import Features, find_features
 from .job import Job
 from .losses import gram_and_weight, sum_and_weight
-from .strips import segments
 from .styles import masks_at, shown_size, shown_style
-from .tensors import joined, to_tensor
+from .tensors import to_tensor
 
 #: Side, in pixels, of the tiles in which a large style image is shown to the network, and the
 #: width of what is shown around each tile: relu5_4 sees 126 pixels to each side. Both are multiples
@@ -64,13 +64,13 @@ class Targets:
     Attributes:
         vgg: the network.
         job: options, pictures, and the factor of each layer.
-        content: features of the content image at the content layers, each 1 x N x H x W.
+        content: features of the content image at the content layers.
         regions: which style goes where; none where the style has no weight.
     """
 
     vgg: Vgg19
     job: Job
-    content: Mapping[str, Tensor]
+    content: Mapping[str, Features]
     regions: Sequence[Region]
 
 
@@ -108,39 +108,8 @@ def find_targets(vgg: Vgg19, cache: StyleCache, job: Job, size: tuple[int, int])
         size: (width, height) of the picture at this scale.
     """
     content = to_tensor(job.content, size).to(vgg.device)
-    features = features_in_strips(vgg, content, job.content_layers)
+    features = find_features(vgg, content, job.content_layers)
     return Targets(vgg, job, features, _regions(vgg, cache, job, content))
-
-
-def features_in_strips(vgg: Vgg19, image: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-    """What `vgg(image, layers)` gives; a large picture goes through the network in strips.
-
-    Args:
-        vgg: the network.
-        image: 1 x 3 x H x W in [0, 1].
-        layers: names out of `LAYERS`.
-    """
-    if not layers:
-        return {}
-    features: dict[str, Tensor] = {}
-    x = image
-    for segment in segments(layers, (image.shape[3], image.shape[2])):
-        last = segment.layers[-1]
-        wanted = {*layers} & {*segment.layers} | ({last} if segment.pooled else set())
-        parts: dict[str, list[Tensor]] = {}
-        pooled: list[Tensor] = []
-        for strip in segment.strips(x.shape[2]):
-            seen = vgg(x[:, :, strip.first : strip.end], wanted, segment.layers[0])
-            if segment.pooled:
-                pooled.append(vgg.pool(seen[last])[:, :, strip.own(segment.unit)])
-            for layer in seen.keys() & layers:
-                own = seen[layer][:, :, strip.own(segment.stride(layer))]
-                # A copy, so that what is not the strip's own can be freed.
-                parts.setdefault(layer, []).append(own if strip.whole else own.clone())
-        features |= {layer: joined(strips) for layer, strips in parts.items()}
-        if segment.pooled:
-            x = joined(pooled)
-    return {layer: features[layer] for layer in layers}
 
 
 def _regions(vgg: Vgg19, cache: StyleCache, job: Job, content: Tensor) -> list[Region]:

@@ -17,7 +17,7 @@ def to_tensor(picture: Picture, size: tuple[int, int]) -> Tensor:
     Returns:
         1 x 3 x H x W, sRGB in [0, 1], float32 on the CPU.
     """
-    return torch.from_numpy(resize(picture, size)).permute(2, 0, 1)[None].contiguous()
+    return torch.from_numpy(resize(picture, size))[None]
 
 
 def alpha_tensor(picture: Picture, size: tuple[int, int]) -> Tensor | None:

@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from .features import Features
 from .losses import (
     content_loss,
     gram_and_weight,
@@ -90,11 +91,37 @@ class PixelTerm(Term):
         """
 
 
+class LocalTerm(Term):
+    """A term on the activations of one layer, a sum to which each position adds by itself.
+
+    A large picture goes through the network in strips; each of them adds to the value.
+
+    Attributes:
+        layer: the layer whose activations it reads.
+    """
+
+    layer: str
+
+    @abstractmethod
+    def evaluate(self, values: Tensor, gradient: Tensor, rows: slice, factor: float) -> Tensor:
+        """What some positions add to the value; the gradient is added to `gradient` in place.
+
+        Args:
+            values: some rows of the layer's activations, 1 x N x H x W.
+            gradient: of all terms with respect to `values`, of the same shape.
+            rows: which rows of the whole layer these are.
+            factor: what this term's gradient is multiplied by.
+
+        Returns:
+            A scalar: the value before `weight`.
+        """
+
+
 #: Sums over positions, which add up over strips.
 Sums = tuple[Tensor, ...]
 
 
-class LayerTerm(Term):
+class GlobalTerm(Term):
     """A term on the activations of one layer, as a function of sums over their positions.
 
     A large picture goes through the network in strips. So a term first says what each strip adds to
@@ -134,12 +161,12 @@ class LayerTerm(Term):
         """
 
 
-class ContentTerm(LayerTerm):
+class ContentTerm(LocalTerm):
     """coefficient * L_content (eq. 1) at one layer."""
 
     name = "content"
 
-    def __init__(self, weight: float, layer: str, target: Tensor, coefficient: Tensor) -> None:
+    def __init__(self, weight: float, layer: str, target: Features, coefficient: Tensor) -> None:
         self.weight, self.layer = weight, layer
         self.target, self.coefficient = target, coefficient
 
@@ -150,30 +177,24 @@ class ContentTerm(LayerTerm):
         terms = []
         for layer, factor in layers.items():
             target = targets.content[layer]
-            zero_loss = content_loss(torch.zeros_like(target), target)
+            losses = [content_loss(torch.zeros_like(part), part) for part in target.parts()]
+            zero_loss = torch.stack(losses).sum()
             coefficient = _coefficient(
                 OBJECTIVES[options.objective], factor / len(layers), zero_loss
             )
             terms.append(cls(options.content_weight, layer, target, coefficient))
         return terms
 
-    def sums(self, values: Tensor, rows: slice) -> Sums:
-        """Of the squared differences, halved: L_content itself."""
-        return (content_loss(values, self.target[:, :, rows]),)
-
-    def value(self, sums: Sums) -> Tensor:
-        """See `LayerTerm.value`."""
-        return self.coefficient * sums[0]
-
-    def add_gradient(
-        self, values: Tensor, gradient: Tensor, rows: slice, sums: Sums, factor: float
-    ) -> None:
+    def evaluate(self, values: Tensor, gradient: Tensor, rows: slice, factor: float) -> Tensor:
         """Adds factor * coefficient * (F - P), eq. 2; its "0 where F < 0" is left to the ReLU."""
-        difference = values - self.target[:, :, rows]
-        gradient.addcmul_(difference, self.coefficient.to(gradient.dtype), value=factor)
+        target = self.target.rows(rows)
+        loss = content_loss(values, target)
+        slope = self.coefficient.to(gradient.dtype)
+        gradient.addcmul_(values - target, slope, value=factor)
+        return self.coefficient * loss
 
 
-class RegionTerm(LayerTerm):
+class RegionTerm(GlobalTerm):
     """coefficient * a distance of statistics from those of the style, at one layer and region.
 
     A kind of statistics is a subclass. All are reported as the style.
@@ -230,7 +251,7 @@ class RegionTerm(LayerTerm):
         return terms
 
     def value(self, sums: Sums) -> Tensor:
-        """See `LayerTerm.value`."""
+        """See `GlobalTerm.value`."""
         total, weight = sums
         return self.coefficient * self.loss(total / weight, self.target)
 
