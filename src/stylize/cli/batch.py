@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from .. import files
 from ..callbacks.progress import FolderBars, bars_hidden
-from ..errors import DeviceError, ExitCode, PictureError, StylizeError
+from ..errors import DeviceError, ExitCode, OutputError, PictureError, StylizeError
 from ..images import probe
 from ..transfer import job
 from ..transfer.scales import Scale
@@ -22,6 +22,7 @@ from ..transfer.step import Step
 from . import report, terminal, workers
 from .existing import reason_to_skip
 from .folders import list_tasks
+from .page import Page, check_page
 from .report import Row
 from .single import Resources, paint
 from .task import Arguments, Outcome, Status, Task
@@ -37,17 +38,21 @@ def run_batch(arguments: Arguments) -> ExitCode:
     Raises:
         StylizeError: one of its subclasses, for an error that concerns all pictures.
     """
+    check_page(arguments)
     tasks, unreadable = list_tasks(arguments)
     rows = unreadable_rows(arguments, unreadable)
+    page = Page(arguments, tasks)
+    page.open()
     started = time.perf_counter()
     for row in rows:
         _report(arguments, row)
+        page.fail(row)
     not_started = len(tasks)
     if rows and arguments.fail_fast:
         tasks = []
     error: KeyboardInterrupt | StylizeError | None = None
     try:
-        with contextlib.closing(paint_all(arguments, tasks)) as painted:
+        with contextlib.closing(paint_all(arguments, tasks, page)) as painted:
             for row in painted:
                 not_started -= 1
                 rows.append(row)
@@ -58,6 +63,10 @@ def run_batch(arguments: Arguments) -> ExitCode:
         log.warning("%s", line)
     seconds = report.duration(time.perf_counter() - started)
     log.warning("%s; %s", report.total(rows, not_started), seconds)
+    try:
+        page.close()
+    except OutputError as failed:
+        error = error or failed
     if isinstance(error, StylizeError):
         raise error
     if error:
@@ -93,7 +102,9 @@ def _report(arguments: Arguments, row: Row) -> None:
         log.error("%sfailed: %s", name, outcome.reason)
 
 
-def paint_all(arguments: Arguments, tasks: Sequence[Task]) -> Generator[Row, None, None]:
+def paint_all(
+    arguments: Arguments, tasks: Sequence[Task], page: Page
+) -> Generator[Row, None, None]:
     """Paint all pictures, and yield each with its outcome as soon as that is known."""
     waiting: dict[int, Task] = {}
     pending = functools.cache(files.pending_prefixes)
@@ -102,6 +113,7 @@ def paint_all(arguments: Arguments, tasks: Sequence[Task]) -> Generator[Row, Non
         if not outcome:
             waiting[number] = task
             continue
+        page.finish(number, outcome)
         yield task, outcome
         if outcome.status is Status.FAILED and arguments.fail_fast:
             return
@@ -123,6 +135,7 @@ def paint_all(arguments: Arguments, tasks: Sequence[Task]) -> Generator[Row, Non
         def on_message(number: int, message: object) -> None:
             if isinstance(message, Step):
                 bars.step(number, message)
+                page.step(number, message)
 
         try:
             # Pictures that another run is painting come last; most of them are done by then.
@@ -134,6 +147,7 @@ def paint_all(arguments: Arguments, tasks: Sequence[Task]) -> Generator[Row, Non
                     if not outcome:
                         continue
                     bars.finish(number)
+                    page.finish(number, outcome)
                     stopped |= outcome.status is Status.FAILED and arguments.fail_fast
                     yield waiting.pop(number), outcome
         finally:

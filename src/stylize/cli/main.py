@@ -179,6 +179,13 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     help="Write a line of JSON for each iteration: size, seconds, step, losses.  [default: none]",
 )
 @click.option(
+    "--report",
+    metavar="PAGE.html",
+    type=PATH,
+    help="Write a page that shows photos, paintings, results and losses, and is written anew while"
+    " the run goes on. It is one file, and opens in any browser.  [default: none]",
+)
+@click.option(
     "--checkpoint",
     metavar="PATH",
     type=PATH,
@@ -275,6 +282,7 @@ def command(
     snapshot_every: int | None,
     timelapse: str | None,
     trace: str | None,
+    report: str | None,
     checkpoint: str | None,
     checkpoint_every: float,
     resume: bool,
@@ -330,6 +338,7 @@ def command(
                 snapshot_every=snapshot_every,
                 timelapse=timelapse,
                 trace=trace,
+                report=report,
                 checkpoint=checkpoint,
                 checkpoint_every=checkpoint_every,
                 resume=resume,

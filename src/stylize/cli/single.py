@@ -31,6 +31,7 @@ from ..transfer import memory
 from ..transfer.job import Job
 from . import report, terminal
 from .existing import reason_to_skip
+from .page import Page, check_page
 from .task import Arguments, Outcome, Status, Task, check_overwrites, check_streams
 from .terminal import StopOnSignal
 
@@ -54,19 +55,28 @@ def run_single(arguments: Arguments) -> ExitCode:
         StylizeError: one of its subclasses.
     """
     task = Task(arguments.content, arguments.styles, arguments.output, arguments)
+    page = Page(arguments, [task], single=True)
     try:
+        if arguments.report:
+            check_page(arguments)
+            check_overwrites([task])
+            page.open()
         with StopOnSignal() as stop, Bar(bars_hidden(arguments.quiet)) as bar:
             forecast = Forecast()
 
             def watch(step: "Step") -> int:
                 bar(step)
                 forecast(step)
+                page.step(0, step)
                 return stop()
 
             outcome = paint(task, Resources(), watch)
     except StylizeError as error:
         if arguments.json:
             terminal.print_text(report.as_json(task, Outcome.failed(error)))
+        page.finish(0, Outcome.failed(error))
+        with contextlib.suppress(OutputError):  # the first error counts
+            page.close()
         raise
     if outcome.status is Status.SKIPPED:
         log.warning("%s: %s, skipped", task.output, outcome.reason)
@@ -74,6 +84,8 @@ def run_single(arguments: Arguments) -> ExitCode:
         log.warning("%s: terminated; %s", task.output, outcome.reason)
     if arguments.json:
         terminal.print_text(report.as_json(task, outcome))
+    page.finish(0, outcome)
+    page.close()
     return outcome.exit_code
 
 

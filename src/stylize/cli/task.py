@@ -40,6 +40,7 @@ class Arguments:
         snapshot_every: iterations from one snapshot to the next; None for no snapshots.
         timelapse: path of the film; None for none.
         trace: path of the run's numbers; None for none.
+        report: path of the page that shows the run; None for none.
         checkpoint: path of the checkpoint; None for a file beside the output.
         checkpoint_every: seconds from one checkpoint to the next.
         resume: whether to use the checkpoint of an earlier run.
@@ -63,6 +64,7 @@ class Arguments:
     snapshot_every: int | None = None
     timelapse: str | None = None
     trace: str | None = None
+    report: str | None = None
     checkpoint: str | None = None
     checkpoint_every: float = 60.0
     resume: bool = True
@@ -209,8 +211,10 @@ def check_overwrites(tasks: Sequence[Task]) -> None:
     inputs = {path for task in tasks for path in task.inputs}
     input_files = set(filter(None, (_file_id(path, sys.stdin) for path in inputs)))
     written: dict[str, str] = {}
-    for task in tasks:
-        for option, path in task.outputs.items():
+    # One page shows all pictures.
+    pages = filter(None, {task.arguments.report for task in tasks})
+    for files in [{"--report": page} for page in pages] + [task.outputs for task in tasks]:
+        for option, path in files.items():
             if _file_id(path, sys.stdout) in input_files:
                 raise OptionError(f"{option} {path}: is an input too; choose another name")
             place = path if path == "-" else os.path.realpath(path)
