@@ -41,7 +41,24 @@ def run_batch(arguments: Arguments) -> ExitCode:
     check_page(arguments)
     tasks, unreadable = list_tasks(arguments)
     rows = unreadable_rows(arguments, unreadable)
-    page = Page(arguments, tasks)
+    return run_tasks(arguments, tasks, Page(arguments, tasks), rows)
+
+
+def run_tasks(
+    arguments: Arguments, tasks: Sequence[Task], page: Page, failed: Sequence[Row] = ()
+) -> ExitCode:
+    """Paint several pictures, and say how each went.
+
+    Args:
+        arguments: of the command.
+        tasks: the pictures.
+        page: that shows them.
+        failed: what failed before there were tasks.
+
+    Raises:
+        StylizeError: one of its subclasses, for an error that concerns all pictures.
+    """
+    rows = list(failed)
     page.open()
     started = time.perf_counter()
     for row in rows:

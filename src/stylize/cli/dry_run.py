@@ -17,6 +17,7 @@ from .folders import is_batch, list_tasks
 from .report import Row
 from .single import check
 from .task import Arguments, Outcome, Status, Task
+from .trials import list_trials
 
 #: Seconds until the network is loaded.
 START_SECONDS = 4.0
@@ -28,9 +29,9 @@ def run_dry(arguments: Arguments) -> ExitCode:
     Raises:
         StylizeError: one of its subclasses, as the command would raise it.
     """
-    if not is_batch(arguments):
+    if not arguments.trials and not is_batch(arguments):
         return _dry_single(arguments)
-    tasks, unreadable = list_tasks(arguments)
+    tasks, unreadable = (list_trials(arguments), []) if arguments.trials else list_tasks(arguments)
     planned, total = plan(arguments, tasks)
     rows = [*unreadable_rows(arguments, unreadable), *planned]
     _print(arguments, rows, total)

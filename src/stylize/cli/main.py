@@ -21,6 +21,7 @@ from ..settings.options import FORMATS, WORDS
 from ..settings.presets import PRESETS, PURPOSES
 from ..settings.recipe import read_recipe, show_recipe
 from . import parameters, terminal
+from .combinations import plan
 from .naming import FIELDS
 from .parameters import PATH, command_line_option, settable
 from .task import EXISTING, PAIRINGS, Arguments
@@ -143,6 +144,15 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     type=PATH,
     help="Paint with the options of this picture, which stylize made. Options on the command line"
     " win.  [default: none]",
+)
+@command_line_option(
+    "--try",
+    "trials",
+    metavar="NAME=VALUE,...",
+    multiple=True,
+    help="Paint with each of these values, small unless --size is given, and lay the pictures out"
+    " on one sheet, OUTPUT: --try style-weight=0.3,1,3. Given twice, it tries all combinations. The"
+    " name 'preset' works too.  [default: none]",
 )
 @parameters.painting_options
 @click.option(
@@ -276,6 +286,7 @@ def command(
     styles: tuple[str, ...],
     output: str,
     recipe: str | None,
+    trials: tuple[str, ...],
     existing: str,
     format: str,
     print_config: bool,
@@ -319,6 +330,7 @@ def command(
     if recorded:
         typed = [name for name, origin in origins.items() if origin == config.COMMAND_LINE]
         recorded.check_files_named(options, typed, source)
+    given = [name for name, where in origins.items() if where != config.DEFAULT]
     with terminal.log_to_stderr(quiet, verbose):
         for warning in config.unknown_variables(os.environ, settable(context.command)):
             log.warning("%s", warning)
@@ -332,6 +344,7 @@ def command(
                 output,
                 options,
                 recipe=recorded,
+                trials=plan(trials, options, given) if trials else (),
                 settings_files=tuple(filter(None, (recipe, context.params["config"]))),
                 existing=existing,
                 format=format,
@@ -367,11 +380,14 @@ def run_command(arguments: Arguments) -> ExitCode:
     from .dry_run import run_dry
     from .folders import is_batch
     from .single import run_single
+    from .trials import run_trials
 
     if arguments.json and arguments.output == "-":
         raise OptionError("--json: standard output is taken by the picture (-o -)")
     if arguments.dry_run:
         return run_dry(arguments)
+    if arguments.trials:
+        return run_trials(arguments)
     if is_batch(arguments):
         return run_batch(arguments)
     return run_single(arguments)

@@ -12,11 +12,11 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import metadata, resources
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from .. import files
@@ -63,6 +63,19 @@ class Entry:
     image: str = ""
 
 
+class Label(NamedTuple):
+    """Where a picture is in the grid, and what is written under it.
+
+    Attributes:
+        row, column: the texts at the grid's edges.
+        command: that makes a large picture from it; "" for none.
+    """
+
+    row: str
+    column: str
+    command: str
+
+
 class Page:
     """The page of one run, which watches its steps and outcomes.
 
@@ -72,13 +85,20 @@ class Page:
         arguments: of the command; `arguments.report` is the page's path, or None for no page.
         tasks: all pictures.
         single: whether the command paints one picture alone.
+        labels: where each picture is in the grid, if not at its photo and painting.
 
     Attributes:
         error: why the page could not be written; None if it could.
     """
 
-    def __init__(self, arguments: Arguments, tasks: Sequence[Task], single: bool = False) -> None:
-        self.arguments, self.single = arguments, single
+    def __init__(
+        self,
+        arguments: Arguments,
+        tasks: Sequence[Task],
+        single: bool = False,
+        labels: Sequence["Label"] = (),
+    ) -> None:
+        self.arguments, self.single, self.labels = arguments, single, labels
         self.path = arguments.report
         self.entries = [Entry(task) for task in tasks] if self.path else []
         self.others: list[Row] = []
@@ -161,6 +181,8 @@ class Page:
         template, style, script = _assets()
         folder = os.path.dirname(os.path.abspath(self.path or ""))
         described = [self._described(entry, folder) for entry in self.entries]
+        for label, shown in zip(self.labels, described, strict=False):
+            shown["command"] = _name(label.command)
         text: str = template.render(
             title="A picture by stylize" if self.single else "Pictures by stylize",
             version=metadata.version("neural-stylize"),
@@ -217,6 +239,7 @@ class Page:
             "facts": facts,
             "percent": percent,
             "reason": outcome.reason if outcome else "",
+            "command": "",
             "curve": curves(entry.losses),
             "fall": _fall(entry.losses),
         }
@@ -227,34 +250,37 @@ class Page:
         return {**described, "photo": self.thumbnail(task.content), "styles": styles}
 
     def _grid(self, described: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Photos as rows and paintings as columns; one column where the grid would be empty."""
-        photos = list(dict.fromkeys(entry.task.content for entry in self.entries))
-        styles = list(dict.fromkeys(entry.task.styles for entry in self.entries))
-        columns: list[dict[str, str]]
-        if len(photos) * len(styles) > 2 * len(self.entries):
-            columns = [{"name": "results", "image": ""}]
-            places = [(number, 0) for number in range(len(self.entries))]
-            heads = [entry.task.content for entry in self.entries]
-        else:
-            # Of several paintings that are blended the first is shown.
-            columns = [
-                {"name": " + ".join(map(_name, paths)), "image": self.thumbnail(paths[0])}
-                for paths in styles
-            ]
-            row_of = {path: number for number, path in enumerate(photos)}
-            column_of = {paths: number for number, paths in enumerate(styles)}
-            places = [(row_of[e.task.content], column_of[e.task.styles]) for e in self.entries]
-            heads = photos
-        rows: list[dict[str, Any]] = [
-            {"name": _name(path), "image": self.thumbnail(path), "cells": [None] * len(columns)}
-            for path in heads[: _most()]
-        ] + [
-            {"name": _name(path), "image": "", "cells": [None] * len(columns)}
-            for path in heads[_most() :]
-        ]
-        for (row, column), entry in zip(places, described, strict=True):
-            rows[row]["cells"][column] = entry
-        return {"columns": columns, "rows": rows}
+        """The pictures as rows and columns."""
+        rows: dict[object, dict[str, Any]] = {}
+        columns: dict[object, dict[str, str]] = {}
+        for place, entry in zip(self._places(), self.entries, strict=True):
+            row, row_name, column, column_name, painting = place
+            if row not in rows:
+                photo = self.thumbnail(entry.task.content) if len(rows) < _most() else ""
+                rows[row] = {"name": row_name, "image": photo, "cells": {}}
+            if column not in columns:
+                image = self.thumbnail(painting) if painting else ""
+                columns[column] = {"name": column_name, "image": image}
+        for place, shown in zip(self._places(), described, strict=True):
+            rows[place[0]]["cells"][place[2]] = shown
+        for each in rows.values():
+            each["cells"] = [each["cells"].get(column) for column in columns]
+        return {"columns": list(columns.values()), "rows": list(rows.values())}
+
+    def _places(self) -> Iterator[tuple[object, str, object, str, str]]:
+        """For each picture: its row and that row's name; its column, its name and its painting."""
+        tasks = [entry.task for entry in self.entries]
+        if self.labels:
+            for label in self.labels:
+                yield label.row, label.row, label.column, label.column, ""
+            return
+        cells = len({task.content for task in tasks}) * len({task.styles for task in tasks})
+        for number, task in enumerate(tasks):
+            if cells > 2 * len(tasks):  # the grid would be empty
+                yield number, _name(task.content), 0, "results", ""
+            else:  # of several paintings that are blended the first is shown
+                name = _styles_name(task)
+                yield task.content, _name(task.content), task.styles, name, task.styles[0]
 
     def _recipe(self) -> str:
         """The recipe of a single picture, once it is there."""

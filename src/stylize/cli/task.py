@@ -16,6 +16,7 @@ from ..errors import ExitCode, OptionError, StylizeError
 from ..network.names import WEIGHTS, split_weights
 from ..settings.options import Options, flag
 from ..settings.recipe import Recipe
+from .combinations import Trial
 from .terminal import byte_stream
 
 #: The values of `--existing`: what to do with a file that exists at the output path.
@@ -40,6 +41,7 @@ class Arguments:
         snapshot_every: iterations from one snapshot to the next; None for no snapshots.
         timelapse: path of the film; None for none.
         trace: path of the run's numbers; None for none.
+        trials: the combinations of `--try`; none without it.
         report: path of the page that shows the run; None for none.
         checkpoint: path of the checkpoint; None for a file beside the output.
         checkpoint_every: seconds from one checkpoint to the next.
@@ -64,6 +66,7 @@ class Arguments:
     snapshot_every: int | None = None
     timelapse: str | None = None
     trace: str | None = None
+    trials: tuple[Trial, ...] = ()
     report: str | None = None
     checkpoint: str | None = None
     checkpoint_every: float = 60.0
