@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import os
 import re
 import shutil
 import threading
@@ -22,7 +23,7 @@ from stylize import Options, files
 from stylize.cli import page
 from stylize.cli.page import Page, curves
 from stylize.cli.task import Arguments, Outcome, Status, Task
-from stylize.errors import OutputError
+from stylize.errors import ExitCode, OutputError
 from stylize.images.picture import load_picture
 from stylize.transfer.scales import Scale
 from stylize.transfer.step import Losses, Step
@@ -131,18 +132,19 @@ def test_the_page_follows_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(page, "REFRESH", 0)
     tasks = [Task(f"{name}.png", ("s.png",), f"o-{name}.png", arguments()) for name in "ab"]
     live = Page(arguments(), tasks)
-    live.step(0, step(2, 5.0))
     assert not Path("page.html").exists(), "the run may still be refused"
     live.open()
+    live.due = 0.0
+    live.step(0, step(2, 5.0))
     text = text_of()
-    assert "2 pictures to paint" in text
+    assert "2 to do" in text
     assert "painting" in text
     assert "40 x 30 pixels, content 1.67, style 2.5" in text
     assert "waiting" in text
     assert 'data-refresh="0"' not in Path("page.html").read_text(), "no time to look at it"
     live.due = 0.0
     live.finish(0, Outcome(Status.DONE, size=(40, 30), seconds=2.0))
-    assert "2 pictures: 1 done, 1 not started" in text_of()
+    assert "1 picture: 1 done; 1 to do" in text_of()
 
 
 def test_writing_the_page_takes_a_small_part_of_the_time(
@@ -204,6 +206,55 @@ def test_a_page_that_cannot_be_is_refused_before_the_work(
     assert not Path("out.png").exists()
     assert Path("photo.html").read_bytes() == Path(photo).read_bytes()
     assert not Path("page.txt").exists()
+
+
+@pytest.mark.usefixtures("painter")
+def test_a_pipe_is_not_read_for_the_page(run: Run, photo: str, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(Path(photo).read_bytes()))
+    writer.start()
+    result = run(str(pipe), "PAINTING", "-o", "out.png", "--report", "page.html")
+    writer.join()
+    assert result.exit_code == 0
+
+
+@pytest.mark.usefixtures("painter")
+def test_after_an_end_without_a_result_no_older_file_is_shown(run: Run) -> None:
+    assert run("PHOTO", "PAINTING", "-o", "out.png").exit_code == 0
+    run("missing.jpg", "PAINTING", "-o", "out.png", "--report", "page.html")
+    written = Path("page.html").read_text()
+    assert "./out.png" not in written
+    assert "Recipe in the file" not in written
+    terminated = Outcome(Status.INTERRUPTED, "", ExitCode.TERMINATED)
+    assert not terminated.has_picture
+
+
+def test_the_page_of_a_run_that_was_broken_off_does_not_reload(
+    run: Run, painter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where it ends by a bug, or by Ctrl-C before the first step."""
+
+    def broken(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(painter, "__init__", broken)
+    assert run("PHOTO", "PAINTING", "-o", "out.png", "--report", "page.html").exit_code == 130
+    assert "data-refresh=" not in Path("page.html").read_text()
+    assert "not started" in text_of()
+
+
+def test_a_fault_of_the_page_does_not_end_the_run(
+    run: Run, painter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(page, "encoded", fail)
+    result = run("PHOTO", "PAINTING", "-o", "out.png", "--report", "page.html")
+    assert result.exit_code == 4
+    assert "the pictures themselves are not affected" in result.stderr
+    assert Path("out.png").exists()
 
 
 # What is kept out
@@ -326,13 +377,13 @@ def test_in_a_browser_the_slider_uncovers_the_result(run: Run, opened: Any) -> N
     tab = opened("page.html")
     over = tab.locator(".compare .over")
     covered = "e => getComputedStyle(e).clipPath"
-    assert over.evaluate(covered) == "inset(0px 0px 0px 50%)"
+    assert over.evaluate(covered) == "inset(0px 50% 0px 0px)"
     slider = tab.locator(".cut")
     slider.focus()
     tab.keyboard.press("End")
-    assert over.evaluate(covered) == "inset(0px 0px 0px 100%)"
+    assert over.evaluate(covered) == "inset(0px 0% 0px 0px)"
     tab.keyboard.press("Home")
-    assert over.evaluate(covered) == "inset(0px 0px 0px 0%)"
+    assert over.evaluate(covered) == "inset(0px 100% 0px 0px)"
     assert all(tab.locator("img").evaluate_all("all => all.map(i => i.naturalWidth > 0)"))
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390, "as wide as the phone"
 
@@ -361,8 +412,9 @@ def test_in_a_browser_a_live_page_loads_itself_again(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(page, "REFRESH", 1)
     live = Page(arguments(), [Task("a.png", ("s.png",), "o.png", arguments())])
-    live.step(0, step(1, 7.0))
     live.open()
+    live.due = 0.0
+    live.step(0, step(1, 7.0))
     tab = opened("page.html")
     assert "painting" in tab.inner_text("main")
     later = threading.Timer(

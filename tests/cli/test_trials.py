@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from conftest import GREEN, Painter, files_in
 from PIL import Image
 
 from stylize import Options
-from stylize.cli.combinations import SIZE, plan
+from stylize.cli.combinations import SIZE, combine
 from stylize.settings.presets import PRESETS
+from stylize.settings.recipe import read_recipe
 
 Run = Callable[..., Any]
 
@@ -88,16 +90,91 @@ def test_a_combination_that_fails_leaves_its_place_empty(
     assert opened("sheet.png").width == 2 * (SIZE + 12) + 12
 
 
-def test_presets_yield_to_what_was_given() -> None:
-    options = Options(style_weight=7)
-    trials = plan(["preset=glaze,impasto"], options, ["style_weight"])
-    assert [trial.options.style_weight for trial in trials] == [7, 7]
-    assert trials[0].options.color == PRESETS["glaze"]["color"]
-    assert trials[1].options.style_scale == PRESETS["impasto"]["style_scale"]
+def test_presets_yield_to_what_was_typed(run: Run) -> None:
+    args = [*TRY, "preset=glaze,impasto", "--style-weight", "7"]
+    assert run(*args).exit_code == 0
+    glaze, impasto = (
+        read_recipe(f"sheet-trials/preset={name}.png").options for name in ("glaze", "impasto")
+    )
+    assert glaze["style_weight"] == impasto["style_weight"] == 7
+    assert glaze["color"] == PRESETS["glaze"]["color"]
+    assert impasto["style_scale"] == PRESETS["impasto"]["style_scale"]
+
+
+def test_presets_win_over_a_recipe_and_a_variable(run: Run) -> None:
+    """As `--preset` does."""
+    run("PHOTO", "PAINTING", "-o", "old.png", "--style-weight", "5")
+    args = [*TRY, "preset=glaze,abstract", "--recipe", "old.png"]
+    assert run(*args, env={"STYLIZE_PRESET": "impasto"}).exit_code == 0
+    for name in ("glaze", "abstract"):
+        options = read_recipe(f"sheet-trials/preset={name}.png").options
+        assert options["style_weight"] == PRESETS[name]["style_weight"]
+        assert options["style_scale"] == PRESETS[name].get("style_scale", 1)
+
+
+def test_the_example_with_shares_of_the_manual(run: Run) -> None:
+    args = ["PHOTO", "PAINTING", "PAINTING", "-o", "s.png", "--try", "blend=0.7,0.3/0.5,0.5"]
+    assert run(*args).exit_code == 0
+    assert files_in("s-trials") == ["blend=0.5,0.5.png", "blend=0.7,0.3.png"]
+
+
+def test_a_sheet_is_not_written_over_another_picture_if_that_is_asked(run: Run) -> None:
+    Image.new("RGB", (9, 9)).save("sheet.png")
+    before = Path("sheet.png").read_bytes()
+    assert run(*TRY, "seed=1,2", "--existing", "fail").exit_code == 4
+    assert run(*TRY, "seed=1,2", "--existing", "skip").exit_code == 0
+    assert Path("sheet.png").read_bytes() == before
+    assert not Painter.painted
+
+
+def test_a_sheet_shows_only_pictures_of_this_run(run: Run) -> None:
+    Path("sheet-trials").mkdir()
+    Image.new("RGB", (200, 200), "red").save("sheet-trials/seed=1.png")
+    assert run(*TRY, "seed=1,2").exit_code == 123, "the picture of someone else stays"
+    assert opened("sheet.png").getpixel((100, 100)) == (255, 255, 255)
+    assert opened("sheet-trials/seed=1.png").getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_many_values_of_one_option_are_wrapped(run: Run) -> None:
+    assert run(*TRY, "seed=1,2,3,4,5,6,7,8,9").exit_code == 0
+    assert opened("sheet.png").width == 3 * (SIZE + 12) + 12
+
+
+def test_a_long_label_makes_its_cell_wider(run: Run) -> None:
+    layers = "relu1_1,relu2_1,relu3_1/relu1_1,relu2_1,relu3_1,relu4_1"
+    assert run(*TRY, f"style-layers={layers}").exit_code == 0
+    assert opened("sheet.png").width > 2 * (SIZE + 12) + 12
+
+
+def test_names_that_become_alike_are_numbered(run: Run, photo: str) -> None:
+    for name in ("a b.jpg", "a_b.jpg"):
+        shutil.copy(photo, name)
+    assert run(*TRY, "init=a b.jpg,a_b.jpg").exit_code == 0
+    assert files_in("sheet-trials") == ["init=a_b.jpg-1.png", "init=a_b.jpg-2.png"]
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["seed=1", "-s", "900"], "--enlarge"),
+        (["iterations=3"], "--recipe"),
+        (["init=p.jpg"], "--init p.jpg"),
+    ],
+)
+def test_the_command_has_what_a_large_picture_needs(
+    run: Run, args: list[str], expected: str, photo: str
+) -> None:
+    shutil.copy(photo, "p.jpg")
+    assert run(*TRY, *args, "--report", "page.html").exit_code == 0
+    (command,) = re.findall("<code>([^<]*)</code>", Path("page.html").read_text())
+    assert expected in command
+    result = run(*shlex.split(command)[1:])
+    assert result.exit_code == 0, result.stderr
 
 
 def test_values_with_commas_are_separated_by_slashes() -> None:
-    trials = plan(["blend=0.7,0.3/0.5,0.5", "keep-exif=yes,no"], Options(), ["size"])
+    texts = ["blend=0.7,0.3/0.5,0.5", "keep-exif=yes,no"]
+    trials = combine(texts, lambda preset: Options(), True)
     assert [(trial.options.blend, trial.options.keep_exif) for trial in trials] == [
         ("0.7,0.3", True),
         ("0.7,0.3", False),
@@ -112,8 +189,10 @@ def test_values_with_commas_are_separated_by_slashes() -> None:
     ("text", "message"),
     [
         (["style-weight"], "give NAME=VALUE"),
-        (["strength=1,2"], "--strength cannot be tried"),
-        (["mask=a.png,b.png"], "--mask cannot be tried"),
+        (["strength=1,2"], "strength is not an option that can be tried"),
+        (["mask=a.png,b.png"], "mask is not an option that can be tried"),
+        (["preset=glaze", "--preset", "impasto"], "--preset: leave it out"),
+        (["seed=1", "-o", "{content}.png"], "name one file"),
         (["style-weight=1,,2"], "a value is empty"),
         (["style-weight=1,1"], "there twice"),
         (["style-weight=1,much"], "--style-weight"),

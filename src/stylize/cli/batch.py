@@ -38,14 +38,18 @@ def run_batch(arguments: Arguments) -> ExitCode:
     Raises:
         StylizeError: one of its subclasses, for an error that concerns all pictures.
     """
-    check_page(arguments)
+    check_page(arguments, new_folder=True)
     tasks, unreadable = list_tasks(arguments)
     rows = unreadable_rows(arguments, unreadable)
     return run_tasks(arguments, tasks, Page(arguments, tasks), rows)
 
 
 def run_tasks(
-    arguments: Arguments, tasks: Sequence[Task], page: Page, failed: Sequence[Row] = ()
+    arguments: Arguments,
+    tasks: Sequence[Task],
+    page: Page,
+    unreadable: Sequence[Row] = (),
+    at_end: Callable[[Sequence[Row]], object] = lambda rows: None,
 ) -> ExitCode:
     """Paint several pictures, and say how each went.
 
@@ -53,12 +57,13 @@ def run_tasks(
         arguments: of the command.
         tasks: the pictures.
         page: that shows them.
-        failed: what failed before there were tasks.
+        unreadable: what failed before there were tasks.
+        at_end: called with all rows, unless the run was ended early.
 
     Raises:
         StylizeError: one of its subclasses, for an error that concerns all pictures.
     """
-    rows = list(failed)
+    rows = list(unreadable)
     page.open()
     started = time.perf_counter()
     for row in rows:
@@ -81,9 +86,11 @@ def run_tasks(
     seconds = report.duration(time.perf_counter() - started)
     log.warning("%s; %s", report.total(rows, not_started), seconds)
     try:
+        if not error:
+            at_end(rows)
         page.close()
-    except OutputError as failed:
-        error = error or failed
+    except OutputError as unwritten:
+        error = error or unwritten
     if isinstance(error, StylizeError):
         raise error
     if error:

@@ -14,6 +14,7 @@ from ..transfer.scales import Scale
 from . import report, terminal
 from .batch import exit_code, outcome_without_painting, scales_of, unreadable_rows
 from .folders import is_batch, list_tasks
+from .page import check_page
 from .report import Row
 from .single import check
 from .task import Arguments, Outcome, Status, Task
@@ -29,6 +30,7 @@ def run_dry(arguments: Arguments) -> ExitCode:
     Raises:
         StylizeError: one of its subclasses, as the command would raise it.
     """
+    check_page(arguments, new_folder=True)
     if not arguments.trials and not is_batch(arguments):
         return _dry_single(arguments)
     tasks, unreadable = (list_trials(arguments), []) if arguments.trials else list_tasks(arguments)

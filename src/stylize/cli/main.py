@@ -17,11 +17,11 @@ from ..callbacks.film import SIDES
 from ..errors import DeviceError, ExitCode, OptionError, OutputError, StylizeError
 from ..network.names import LAYERS
 from ..settings import config
-from ..settings.options import FORMATS, WORDS
+from ..settings.options import FORMATS, WORDS, Options
 from ..settings.presets import PRESETS, PURPOSES
 from ..settings.recipe import read_recipe, show_recipe
 from . import parameters, terminal
-from .combinations import plan
+from .combinations import combine
 from .naming import FIELDS
 from .parameters import PATH, command_line_option, settable
 from .task import EXISTING, PAIRINGS, Arguments
@@ -151,8 +151,8 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     metavar="NAME=VALUE,...",
     multiple=True,
     help="Paint with each of these values, small unless --size is given, and lay the pictures out"
-    " on one sheet, OUTPUT: --try style-weight=0.3,1,3. Given twice, it tries all combinations. The"
-    " name 'preset' works too.  [default: none]",
+    " on one sheet, OUTPUT: --try style-weight=0.3,1,3. Given twice, all combinations are"
+    " painted. NAME may also be 'preset'.  [default: none]",
 )
 @parameters.painting_options
 @click.option(
@@ -330,7 +330,15 @@ def command(
     if recorded:
         typed = [name for name, origin in origins.items() if origin == config.COMMAND_LINE]
         recorded.check_files_named(options, typed, source)
-    given = [name for name, where in origins.items() if where != config.DEFAULT]
+
+    def options_with(preset: str | None) -> Options:
+        if preset is None:
+            return options
+        if parameters.origin(context, "preset") == config.COMMAND_LINE:
+            raise OptionError("--preset: leave it out with --try preset")
+        return parameters.options_given(context, values, preset)[0]
+
+    size_given = origins["size"] != config.DEFAULT
     with terminal.log_to_stderr(quiet, verbose):
         for warning in config.unknown_variables(os.environ, settable(context.command)):
             log.warning("%s", warning)
@@ -344,7 +352,7 @@ def command(
                 output,
                 options,
                 recipe=recorded,
-                trials=plan(trials, options, given) if trials else (),
+                trials=combine(trials, options_with, size_given) if trials else (),
                 settings_files=tuple(filter(None, (recipe, context.params["config"]))),
                 existing=existing,
                 format=format,

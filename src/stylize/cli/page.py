@@ -19,6 +19,8 @@ from importlib import metadata, resources
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from PIL import Image
+
 from .. import files
 from ..errors import OptionError, OutputError, PictureError, StylizeError
 from ..images.picture import Picture, load_picture
@@ -68,18 +70,29 @@ class Label(NamedTuple):
 
     Attributes:
         row, column: the texts at the grid's edges.
-        command: that makes a large picture from it; "" for none.
+        command: gives the command that makes a large picture from it, for its size; "" for none.
     """
 
     row: str
     column: str
-    command: str
+    command: Callable[[tuple[int, int]], str]
+
+
+class _Place(NamedTuple):
+    """A cell of the grid, and whether its row has a painting of its own."""
+
+    row: object
+    row_name: str
+    column: object
+    column_name: str
+    paired: bool = False
 
 
 class Page:
     """The page of one run, which watches its steps and outcomes.
 
-    A failure to write costs the page and not the run; it is reported at the end.
+    Whatever goes wrong with the page costs the page and not the run; it is reported at the end.
+    Before `open`, nothing is written.
 
     Args:
         arguments: of the command; `arguments.report` is the page's path, or None for no page.
@@ -106,7 +119,7 @@ class Page:
         self.thumbnail = cache(self._thumbnail)
         self.started = time.monotonic()
         self.due = 0.0
-        self.error: OutputError | None = None
+        self.error: Exception | None = None
         self.opened = False
 
     def open(self) -> None:
@@ -114,12 +127,12 @@ class Page:
 
         Before that nothing is written, so that a run that is refused leaves what there is.
         """
-        self.opened = True
+        self.opened = self.path is not None
         self.write()
 
     def step(self, number: int, step: Step) -> None:
         """Note a step of one picture, and write the page if it is time to."""
-        if not self.path:
+        if not self.opened:
             return
         entry = self.entries[number]
         if not entry.losses or (entry.step and step.scale != entry.step.scale):
@@ -127,19 +140,13 @@ class Page:
         entry.losses[-1].append(step.losses.total)
         entry.step = step.without_picture()
         if time.monotonic() >= self.due:
-            if self.single:
-                entry.image = encoded(_from_floats(step.picture()), self.side)
-            self.write()
+            self.write(so_far=step if self.single else None)
 
     def finish(self, number: int, outcome: Outcome) -> None:
         """Note how a picture went, and write the page if it is time to."""
-        if not self.path:
+        if not self.opened:
             return
-        entry = self.entries[number]
-        entry.outcome = outcome
-        painted = outcome.status in (Status.DONE, Status.SKIPPED, Status.INTERRUPTED)
-        if painted and entry.task.output != "-" and number < _most():
-            entry.image = self._thumbnail(entry.task.output) or entry.image
+        self.entries[number].outcome = outcome
         if time.monotonic() >= self.due:
             self.write()
 
@@ -147,22 +154,25 @@ class Page:
         """Note a failure that belongs to none of the pictures."""
         self.others.append(row)
 
-    def write(self, running: bool = True) -> None:
+    def write(self, running: bool = True, so_far: Step | None = None) -> None:
         """Write the page.
 
         Args:
             running: whether the run goes on, so that the page is to load itself again.
+            so_far: the step whose picture is shown as the result.
         """
         if not self.path or self.error or not self.opened:
             return
         started = time.monotonic()
         try:
+            if so_far:
+                self.entries[0].image = encoded(_from_floats(so_far.picture()), self.side)
             with files.output_errors(self.path):
                 os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
             files.write(self.path, self.html(running).encode("utf-8", "replace"))
-        except OutputError as error:
+        except Exception as error:  # whatever it is, the run is worth more
             self.error = error
-            log.warning("%s; the run continues without the page", error)
+            log.warning("--report: %s; the run continues without the page", error)
         now = time.monotonic()
         self.due = now + max(REFRESH, (PARTS - 1) * (now - started))
 
@@ -174,15 +184,16 @@ class Page:
         """
         self.write(running=False)
         if self.error:
-            raise OutputError(f"{self.error}; the pictures themselves are not affected")
+            message = f"--report: {self.error}; the pictures themselves are not affected"
+            raise OutputError(message) from self.error
 
     def html(self, running: bool) -> str:
         """The text of the page."""
         template, style, script = _assets()
         folder = os.path.dirname(os.path.abspath(self.path or ""))
-        described = [self._described(entry, folder) for entry in self.entries]
-        for label, shown in zip(self.labels, described, strict=False):
-            shown["command"] = _name(label.command)
+        described = [
+            self._described(number, folder, running) for number in range(len(self.entries))
+        ]
         text: str = template.render(
             title="A picture by stylize" if self.single else "Pictures by stylize",
             version=metadata.version("neural-stylize"),
@@ -191,100 +202,120 @@ class Page:
             style_hash=_hash(style),
             script_hash=_hash(script),
             refresh=REFRESH if running else None,
-            summary=self._summary(),
-            written=time.strftime("%Y-%m-%d %H:%M:%S"),
-            single=self._single(described[0]) if self.single else None,
+            summary=self._summary(running),
+            written=time.strftime("%Y-%m-%d %H:%M:%S %Z"),
+            single=described[0] if self.single else None,
             failures=[entry for entry in described if entry["status"] == Status.FAILED]
-            + [{"output": task.content, "reason": out.reason} for task, out in self.others],
+            + [{"output": _name(t.content), "reason": _name(o.reason)} for t, o in self.others],
+            sources=self._sources() if self.single or self.labels else None,
             entries=len(described),
             shown=min(len(described), _most()),
             **({} if self.single else self._grid(described)),
-            options=_options(self.arguments.options),
+            options=_options([entry.task.options for entry in self.entries]),
             versions=_versions(),
             recipe=self._recipe(),
         )
         return text
 
-    def _summary(self) -> str:
+    def _summary(self, running: bool) -> str:
         rows = [(entry.task, entry.outcome) for entry in self.entries if entry.outcome]
-        left = len(self.entries) - len(rows)
+        rows += self.others
+        left = len(self.entries) + len(self.others) - len(rows)
         elapsed = report.duration(time.monotonic() - self.started)
-        if not rows and not self.others:
-            return f"{left} picture{'s' * (left != 1)} to paint; {elapsed} so far."
-        return f"{report.total([*self.others, *rows], left)}; {elapsed}."
+        if not running:
+            return f"{report.total(rows, left)}; {elapsed}."
+        done = f"{report.total(rows)}; " if rows else ""
+        return f"{done}{left} to do; {elapsed} so far."
 
-    def _described(self, entry: Entry, folder: str) -> dict[str, Any]:
+    def _described(self, number: int, folder: str, running: bool) -> dict[str, Any]:
         """An entry, as the template shows it."""
+        entry = self.entries[number]
         task, outcome, step = entry.task, entry.outcome, entry.step
+        has_file = outcome is not None and outcome.has_picture and task.output != "-"
+        if has_file and number < _most():
+            entry.image = self.thumbnail(task.output) or entry.image
         facts = []
-        if size := (outcome and outcome.size) or (step and step.scale.size):
+        size = (outcome and outcome.size) or (step and step.scale.size)
+        if size:
             facts.append(f"{size[0]} x {size[1]} pixels")
         if outcome and outcome.seconds is not None:
             facts.append(report.duration(outcome.seconds))
         if step:
             facts.append(f"content {step.losses.content:.3g}, style {step.losses.style:.3g}")
         percent = None
-        if step and not outcome:
+        if step and not outcome and running:
             whole = sum(scale.work for scale in step.scales)
             percent = round(100 * (1 - step.work_left / whole))
-        status = outcome.status if outcome else "painting" if step else "waiting"
-        exists = outcome and outcome.status != Status.FAILED and task.output != "-"
+        status = ("painting" if step else "waiting") if running else "not started"
+        command = self.labels[number].command if self.labels and has_file and size else None
         return {
             "content": _name(task.content),
             "output": _name(task.output),
-            "link": _link(task.output, folder) if exists else "",
+            "link": _link(task.output, folder) if has_file else "",
             "image": entry.image,
             "alt": f"{_name(task.content)} in the style of {_styles_name(task)}",
-            "status": str(status),
+            "status": str(outcome.status) if outcome else status,
             "facts": facts,
             "percent": percent,
-            "reason": outcome.reason if outcome else "",
-            "command": "",
+            "reason": _name(outcome.reason) if outcome else "",
+            "command": command(size) if command and size else "",
             "curve": curves(entry.losses),
             "fall": _fall(entry.losses),
         }
 
-    def _single(self, described: dict[str, Any]) -> dict[str, Any]:
+    def _sources(self) -> list[dict[str, str]]:
+        """Photo and paintings, where all pictures have the same."""
         task = self.entries[0].task
-        styles = [{"name": _name(path), "image": self.thumbnail(path)} for path in task.styles]
-        return {**described, "photo": self.thumbnail(task.content), "styles": styles}
+        named = [("Photo", task.content), *(("Painting", style) for style in task.styles)]
+        return [
+            {"kind": kind, "name": _name(path), "image": self.thumbnail(path)}
+            for kind, path in named
+        ]
 
     def _grid(self, described: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """The pictures as rows and columns."""
+        """The pictures as rows and columns.
+
+        Photos and paintings are read once one of their pictures has ended, so that the first
+        picture need not wait for them.
+        """
         rows: dict[object, dict[str, Any]] = {}
         columns: dict[object, dict[str, str]] = {}
-        for place, entry in zip(self._places(), self.entries, strict=True):
-            row, row_name, column, column_name, painting = place
-            if row not in rows:
-                photo = self.thumbnail(entry.task.content) if len(rows) < _most() else ""
-                rows[row] = {"name": row_name, "image": photo, "cells": {}}
-            if column not in columns:
-                image = self.thumbnail(painting) if painting else ""
-                columns[column] = {"name": column_name, "image": image}
-        for place, shown in zip(self._places(), described, strict=True):
-            rows[place[0]]["cells"][place[2]] = shown
+        for place, entry, shown in zip(self._places(), self.entries, described, strict=True):
+            row = rows.setdefault(
+                place.row, {"name": place.row_name, "image": "", "painting": None, "cells": {}}
+            )
+            column = columns.setdefault(place.column, {"name": place.column_name, "image": ""})
+            row["cells"][place.column] = shown
+            if entry.outcome and len(rows) <= _most():
+                row["image"] = self.thumbnail(entry.task.content)
+                painting = self.thumbnail(entry.task.styles[0])  # of several the first is shown
+                if place.paired:
+                    row["painting"] = {"name": _styles_name(entry.task), "image": painting}
+                elif not self.labels and len(columns) <= _most():
+                    column["image"] = painting
         for each in rows.values():
             each["cells"] = [each["cells"].get(column) for column in columns]
         return {"columns": list(columns.values()), "rows": list(rows.values())}
 
-    def _places(self) -> Iterator[tuple[object, str, object, str, str]]:
-        """For each picture: its row and that row's name; its column, its name and its painting."""
+    def _places(self) -> Iterator["_Place"]:
+        """Where each picture is in the grid."""
         tasks = [entry.task for entry in self.entries]
         if self.labels:
-            for label in self.labels:
-                yield label.row, label.row, label.column, label.column, ""
+            for label, task in zip(self.labels, tasks, strict=True):
+                row_name = label.row or _name(task.content)
+                yield _Place(label.row, row_name, label.column, label.column)
             return
         cells = len({task.content for task in tasks}) * len({task.styles for task in tasks})
         for number, task in enumerate(tasks):
             if cells > 2 * len(tasks):  # the grid would be empty
-                yield number, _name(task.content), 0, "results", ""
-            else:  # of several paintings that are blended the first is shown
-                name = _styles_name(task)
-                yield task.content, _name(task.content), task.styles, name, task.styles[0]
+                yield _Place(number, _name(task.content), 0, "results", True)
+            else:
+                yield _Place(task.content, _name(task.content), task.styles, _styles_name(task))
 
     def _recipe(self) -> str:
         """The recipe of a single picture, once it is there."""
-        if not self.single or not self.entries[0].outcome:
+        outcome = self.entries[0].outcome if self.single else None
+        if not outcome or not outcome.has_picture:
             return ""
         try:
             return show_recipe(self.entries[0].task.output)
@@ -293,30 +324,54 @@ class Page:
 
     def _thumbnail(self, path: str) -> str:
         """A picture in a file, small, as an address with the data in it; "" for none."""
-        if path == "-":
+        if not os.path.isfile(path):  # a pipe can be read only once
             return ""
         try:
-            return encoded(load_picture(path), self.side)
+            return encoded(load_small(path, self.side), self.side)
         except StylizeError:
             return ""
 
 
-def check_page(arguments: Arguments) -> None:
+def check_page(arguments: Arguments, new_folder: bool = False) -> None:
     """Check, before the work, that the page can be written.
+
+    Args:
+        arguments: of the command.
+        new_folder: whether its folder may be one that is made later: that of the results.
 
     Raises:
         OptionError: it is not the name of a page.
         OutputError: it cannot be written.
     """
-    if arguments.report is None:
+    path = arguments.report
+    if path is None:
         return
-    if not arguments.report.lower().endswith((".html", ".htm")):
-        raise OptionError(f"--report {arguments.report}: give a name that ends in .html")
-    folder = os.path.dirname(arguments.report) or "."
-    if os.path.isdir(folder):
-        files.check_writable(arguments.report)
-    else:  # it may be that of the results, which is made later
-        files.nearest_existing_folder(folder)
+    if not path.lower().endswith((".html", ".htm")):
+        raise OptionError(f"--report {path}: give a name that ends in .html")
+    folder = os.path.dirname(path) or "."
+    try:
+        if new_folder and not os.path.isdir(folder):
+            files.nearest_existing_folder(folder)
+        else:
+            files.check_writable(path)
+    except OutputError as error:
+        raise OutputError(f"--report {error}") from error
+
+
+def load_small(path: str, side: int) -> Picture:
+    """Read a picture for a thumbnail; of a JPEG no more pixels than it needs are decoded.
+
+    Raises:
+        PictureError: it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.format == "JPEG":
+                image.draft("RGB", (2 * side, 2 * side))
+                return load_picture(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PictureError(f"{path}: cannot be read ({error})") from error
+    return load_picture(path)
 
 
 def thumbnail_side(pictures: int) -> int:
@@ -389,13 +444,15 @@ def _link(path: str, folder: str) -> str:
     return "./" + quote(os.fsencode(relative.replace(os.sep, "/")))
 
 
-def _options(options: Options) -> list[tuple[str, str, bool]]:
-    """All options: flag, value, and whether it differs from the default."""
+def _options(options: Sequence[Options]) -> list[tuple[str, str, str]]:
+    """All options: flag, value, and a remark where it is not the default of all pictures."""
     defaults = asdict(Options())
-    return [
-        (flag(name), _name(str(value)), value != defaults[name])
-        for name, value in asdict(options).items()
-    ]
+    lines = []
+    for name, default in defaults.items():
+        values = list(dict.fromkeys(getattr(each, name) for each in options)) or [default]
+        remark = "tried" if len(values) > 1 else "" if values == [default] else "not the default"
+        lines.append((flag(name), ", ".join(_name(str(value)) for value in values), remark))
+    return lines
 
 
 def _versions() -> str:

@@ -67,7 +67,7 @@ def origin(context: click.Context, name: str) -> str:
 
 
 def options_given(
-    context: click.Context, recipe: Mapping[str, Any]
+    context: click.Context, recipe: Mapping[str, Any], preset: str | None = None
 ) -> tuple[Options, dict[str, str]]:
     """The options, and the origin of each, from all places in which they can be given.
 
@@ -75,6 +75,7 @@ def options_given(
         context: of the parsed command: what was typed, found in variables, or read from a file.
         recipe: values by name from the picture that `--recipe` names. What was typed wins over
             them; they win over everything else.
+        preset: in the place of the one that was typed, if any.
 
     Raises:
         OptionError: a value is not valid.
@@ -91,6 +92,8 @@ def options_given(
         source = context.get_parameter_source(name)
         if source in levels:
             levels[source][name] = Given(context.params[name], origin(context, name))
+    if preset:
+        typed["preset"] = Given(preset, config.COMMAND_LINE)
     place = f"recipe {context.params['recipe']}"
     recorded = {name: Given(value, place) for name, value in recipe.items()}
     return config.merge([typed, recorded, environment, file])

@@ -57,7 +57,7 @@ def run_single(arguments: Arguments) -> ExitCode:
     task = Task(arguments.content, arguments.styles, arguments.output, arguments)
     page = Page(arguments, [task], single=True)
     try:
-        if arguments.report:
+        if arguments.report is not None:
             check_page(arguments)
             check_overwrites([task])
             page.open()
@@ -71,10 +71,11 @@ def run_single(arguments: Arguments) -> ExitCode:
                 return stop()
 
             outcome = paint(task, Resources(), watch)
-    except StylizeError as error:
-        if arguments.json:
-            terminal.print_text(report.as_json(task, Outcome.failed(error)))
-        page.finish(0, Outcome.failed(error))
+    except BaseException as error:
+        if isinstance(error, StylizeError):
+            page.finish(0, Outcome.failed(error))
+            if arguments.json:
+                terminal.print_text(report.as_json(task, Outcome.failed(error)))
         with contextlib.suppress(OutputError):  # the first error counts
             page.close()
         raise

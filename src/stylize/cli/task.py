@@ -174,6 +174,12 @@ class Outcome:
     device: str | None = None
     precision: str | None = None
 
+    @property
+    def has_picture(self) -> bool:
+        """Whether there is a good file at the output path; after SIGTERM there is none."""
+        painted = self.status in (Status.DONE, Status.SKIPPED, Status.INTERRUPTED)
+        return painted and self.exit_code is not ExitCode.TERMINATED
+
     @classmethod
     def failed(cls, error: StylizeError) -> "Outcome":
         """The outcome for an error."""

@@ -4,26 +4,32 @@ Each combination is a picture like any other, in a folder beside OUTPUT, with it
 is a sheet of them all, made from these files.
 """
 
+import functools
+import logging
 import os
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from itertools import filterfalse
 
-from ..errors import ExitCode, OptionError, PictureError
+from ..errors import ExitCode, OptionError, OutputError, PictureError
 from ..images import encode
-from ..images.picture import load_picture
-from ..settings.options import Options
-from .batch import run_tasks
-from .combinations import SIZE, Trial
+from ..network.names import WEIGHTS
+from .batch import run_tasks, scales_of
+from .combinations import Trial
+from .naming import first_field
 from .page import Label, Page, check_page
-from .task import Arguments, Task, check_overwrites
+from .report import Row
+from .sheet import sheet_size, write_sheet
+from .task import Arguments, Status, Task, check_overwrites
 
-if TYPE_CHECKING:
-    from PIL import Image
+log = logging.getLogger(__name__)
 
-#: Of the sheet, in pixels: between the pictures, and the height of a line of text.
-GAP, LINE = 12, 18
+#: Longer side of the picture that `command` makes, at least.
+LARGE = 1024
+#: Outcomes that leave a picture.
+GOOD = (Status.DONE, Status.SKIPPED)
 
 
 def run_trials(arguments: Arguments) -> ExitCode:
@@ -32,12 +38,20 @@ def run_trials(arguments: Arguments) -> ExitCode:
     Raises:
         StylizeError: one of its subclasses, for an error that concerns all pictures.
     """
+    if arguments.existing == "skip" and os.path.lexists(arguments.output):
+        log.warning("%s: exists already, skipped", arguments.output)
+        return ExitCode.DONE
     tasks = list_trials(arguments)
     labels = list(map(_label, arguments.trials, tasks))
-    code = run_tasks(arguments, tasks, Page(arguments, tasks, labels=labels))
-    if code in (ExitCode.DONE, ExitCode.SOME_FAILED):
-        write_sheet(arguments.output, arguments.trials, [task.output for task in tasks])
-    return code
+    page = Page(arguments, tasks, labels=labels)
+
+    def write(rows: Sequence[Row]) -> None:
+        painted = {task.output for task, outcome in rows if outcome.status in GOOD}
+        if painted:
+            pictures = [task.output if task.output in painted else None for task in tasks]
+            write_sheet(arguments.output, arguments.trials, pictures)
+
+    return run_tasks(arguments, tasks, page, at_end=write)
 
 
 def list_trials(arguments: Arguments) -> list[Task]:
@@ -48,66 +62,54 @@ def list_trials(arguments: Arguments) -> list[Task]:
         OutputError: the sheet or the page cannot be written.
     """
     _check_arguments(arguments)
-    arguments.options.style_shares(len(arguments.styles))
     if arguments.existing == "auto":
         arguments = replace(arguments, existing="update")
-    tasks = [_task(arguments, trial) for trial in arguments.trials]
+    names = Counter(trial.name for trial in arguments.trials)
+    tasks = []
+    for number, trial in enumerate(arguments.trials, 1):
+        trial.options.style_shares(len(arguments.styles))
+        for path in filterfalse(os.path.lexists, trial.options.pictures_named.values()):
+            raise PictureError(f"{path}: no such file")
+        # Characters that no file name should have are replaced, so that two may be alike.
+        name = trial.name if names[trial.name] == 1 else f"{trial.name}-{number}"
+        tasks.append(_task(arguments, trial, name))
     sheet = Task(arguments.content, arguments.styles, arguments.output, arguments)
     check_overwrites([sheet, *tasks])
-    encode.check_output(arguments.output)
-    check_page(arguments)
+    options = arguments.trials[0].options
+    size = max((scales_of(task)[-1].size for task in tasks), key=max)
+    encode.check_output(arguments.output, sheet_size(arguments.trials, size), options.depth)
+    check_page(arguments, new_folder=True)
     return tasks
 
 
-def command(task: Task) -> str:
-    """The command that makes the large picture from one of the trials."""
-    large = f"{os.path.splitext(task.output)[0]}-large{os.path.splitext(task.output)[1]}"
-    words = [task.content, *task.styles, "--enlarge", task.output, "-s", "1024", "-o", large]
-    return shlex.join(["stylize", *words])
+def command(task: Task, trial: Trial, size: tuple[int, int]) -> str:
+    """The command that makes a large picture from one of the trials; "" where there is none.
 
-
-def write_sheet(path: str, trials: Sequence[Trial], pictures: Sequence[str]) -> None:
-    """Lay pictures out as a grid with a label under each, and write that.
-
-    The last option varies from left to right, the others from top to bottom.
-
-    Args:
-        path: of the sheet.
-        trials: what to write under each.
-        pictures: paths; one that is missing leaves its place empty.
-
-    Raises:
-        OutputError: it cannot be written.
+    It goes on from the trial (`--enlarge`), unless what was tried belongs to its size.
     """
-    import numpy as np
-    from PIL import Image, ImageDraw, ImageFont
-
-    images = [_image(picture) for picture in pictures]
-    width = max((image.width for image in images if image), default=SIZE)
-    height = max((image.height for image in images if image), default=SIZE)
-    columns = len({trial.settings[-1] for trial in trials})
-    rows = -(-len(trials) // columns)
-    lines = len(trials[0].settings)
-    across, down = width + GAP, height + lines * LINE + GAP
-    sheet = Image.new("RGB", (columns * across + GAP, rows * down + GAP), "white")
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(13)
-    for number, (trial, image) in enumerate(zip(trials, images, strict=True)):
-        left, top = GAP + number % columns * across, GAP + number // columns * down
-        if image:
-            sheet.paste(image, (left, top))
-        else:
-            draw.text((left, top), "failed", "#a8201a", font)
-        for line, (name, value) in enumerate(trial.settings):
-            text = _fitting(f"--{name} {value}", width, font)
-            draw.text((left, top + height + line * LINE + 2), text, "black", font)
-    pixels = np.asarray(sheet).astype(np.float32) / np.float32(255)
-    encode.save(pixels, path, Options())
+    options = task.options
+    base, suffix = os.path.splitext(task.output)
+    tried = {name for name, _ in trial.settings}
+    how = "--recipe" if tried & {"iterations", "scales", "effort"} else "--enlarge"
+    words = ["stylize", task.content, *task.styles, how, task.output]
+    words += [word for mask in options.mask for word in ("--mask", mask)]
+    words += ["--init", options.init] if "init" in options.pictures_named else []
+    words += ["--weights", options.weights] if options.weights not in WEIGHTS else []
+    words += ["-s", str(max(LARGE, 2 * max(size))), "-o", f"{base}-large{suffix}"]
+    # A path that begins with a dash would be taken for an option.
+    files = {task.content, *task.styles, task.output}
+    words = [f"./{word}" if word in files and word.startswith("-") else word for word in words]
+    return shlex.join(words) if all(map(str.isprintable, words)) else ""
 
 
 def _check_arguments(arguments: Arguments) -> None:
     if "-" in (arguments.content, *arguments.styles, arguments.output):
         raise OptionError("--try: '-' cannot be used; name files")
+    folder = arguments.output.endswith(("/", os.sep)) or os.path.isdir(arguments.output)
+    if folder or first_field(arguments.output) is not None:
+        raise OptionError(f"-o {arguments.output}: with --try, name one file, for the sheet")
+    if arguments.existing == "fail" and os.path.lexists(arguments.output):
+        raise OutputError(f"{arguments.output}: exists already; name another sheet")
     for path in filter(os.path.isdir, (arguments.content, *arguments.styles)):
         raise OptionError(f"--try: {path} is a folder; name one picture")
     given = {
@@ -119,9 +121,9 @@ def _check_arguments(arguments: Arguments) -> None:
         raise OptionError(f"{option}: is for one picture; leave it out with --try")
 
 
-def _task(arguments: Arguments, trial: Trial) -> Task:
+def _task(arguments: Arguments, trial: Trial, name: str) -> Task:
     base, suffix = os.path.splitext(arguments.output)
-    output = os.path.join(f"{base}-trials", f"{trial.name}{suffix}")
+    output = os.path.join(f"{base}-trials", f"{name}{suffix}")
     return Task(
         arguments.content,
         arguments.styles,
@@ -131,22 +133,5 @@ def _task(arguments: Arguments, trial: Trial) -> Task:
 
 
 def _label(trial: Trial, task: Task) -> Label:
-    *row, column = (f"--{name} {value}" for name, value in trial.settings)
-    return Label(" ".join(row), column, command(task))
-
-
-def _image(path: str) -> "Image.Image | None":
-    """A picture on white; None if there is none."""
-    if not os.path.exists(path):
-        return None
-    try:
-        return encode.lay_over(load_picture(path).image, "white")
-    except PictureError:
-        return None
-
-
-def _fitting(text: str, width: int, font: Any) -> str:
-    """A text, shortened to a width in pixels."""
-    while font.getlength(text) > width and len(text) > 1:
-        text = f"{text[:-2]}…"
-    return text
+    *row, column = trial.labels
+    return Label(" ".join(row), column, functools.partial(command, task, trial))

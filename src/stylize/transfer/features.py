@@ -97,10 +97,9 @@ def find_features(vgg: Vgg19, image: Tensor, layers: Collection[str]) -> dict[st
         for number, layer in enumerate(first.layers)
         if layer in layers
     }
-    x = image
-    for segment in deeper:
-        x = _pooled(vgg, x, first)
-        found |= _kept(vgg, x, segment, layers)
+    if deeper:
+        (second,) = deeper
+        found |= _kept(vgg, _pooled(vgg, image, first), second, layers)
     return found
 
 
@@ -115,7 +114,7 @@ def _pooled(vgg: Vgg19, x: Tensor, segment: Segment) -> Tensor:
 
 
 def _kept(vgg: Vgg19, x: Tensor, segment: Segment, layers: Collection[str]) -> dict[str, Features]:
-    """The features of the last segment, from its input."""
+    """The features of the second segment, from its input."""
     wanted = [layer for layer in segment.layers if layer in layers]
     parts: dict[str, list[Tensor]] = {layer: [] for layer in wanted}
     for strip in segment.strips(x.shape[2]):

@@ -42,11 +42,6 @@ class Strip:
     end: int
     last: bool
 
-    @property
-    def whole(self) -> bool:
-        """Whether this is the whole input."""
-        return self.last and not self.top
-
     def own(self, stride: int) -> slice:
         """The strip's own rows in its features, at a layer with this stride."""
         return self._rows(self.top - self.first, self.bottom - self.first, stride)
