@@ -151,23 +151,23 @@ def test_a_worker_that_dies_costs_its_task_a_second_try(executor: Cluster, tmp_p
 
 
 def test_memory_stays_flat_and_tasks_are_taken_one_by_one(executor: Cluster) -> None:
-    """2000 tasks with 100 kB there and 100 kB back, as from a painter that only copies."""
+    """1500 tasks with 300 kB there and 300 kB back, as from a painter that only copies."""
     done, most_ahead, sizes = 0, 0, []
 
     def tasks() -> Iterator[tuple[int, bytes]]:
         nonlocal most_ahead
-        for number in range(2000):
+        for number in range(1500):
             most_ahead = max(most_ahead, number - done)
-            yield number, number.to_bytes(4, "big") + bytes(100_000)
+            yield number, number.to_bytes(4, "big") + bytes(300_000)
 
     for number, result in executor.run(tasks(), ignore):
         assert result[-4:] == number.to_bytes(4, "big")[::-1]
         done += 1
-        if done % 500 == 0:
-            sizes.append(psutil.Process().memory_info().rss)
-    assert done == 2000
+        if done % 500 == 0:  # the object store, which processes share, does not count
+            sizes.append(psutil.Process().memory_full_info().uss)
+    assert done == 1500
     assert most_ahead <= 4
-    assert sizes[-1] - sizes[0] < 30e6, "all results together have 200 MB"
+    assert sizes[-1] - sizes[0] < 50e6, "the results between have 300 MB"
 
 
 def test_other_versions_are_refused(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from ..errors import DeviceError
-from .connection import connect, first_line
+from .connection import connect, first_line, no_text_on_stdout
 from .node import compare, portable
 from .terminal import Interrupted, StopOnSignal
 from .workers import Executor, OnMessage, Results, Work, WorkerDied
@@ -90,7 +90,16 @@ class Cluster(Executor[Any, Any]):
     """
 
     def __init__(self, make: Make, address: str, device: str = "cpu", threads: int = 0) -> None:
-        self._ray, self._own = connect(address, threads)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(no_text_on_stdout())
+            self._ray, self._own = connect(address, threads)
+            if self._own:
+                stack.callback(self._ray.shutdown)
+            self._set_up(make, device, threads)
+            self._at_end = stack.pop_all()
+
+    def _set_up(self, make: Make, device: str, threads: int) -> None:
+        """Decide what workers ask for, and what they are told."""
         machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         gpu = device not in ("cpu", "mps") and (
             device != "auto" or any(machine.get("GPU") for machine in machines)
@@ -161,11 +170,8 @@ class Cluster(Executor[Any, Any]):
 
     def close(self) -> None:
         """See `Executor`."""
-        if not self._ray.is_initialized():
-            return
         self._dismiss(list(self._workers))
-        if self._own:
-            self._ray.shutdown()
+        self._at_end.close()
 
     def _words(self) -> str:
         """What a worker needs."""

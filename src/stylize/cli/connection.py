@@ -6,13 +6,16 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 from ..errors import DeviceError, OptionError
 from .task import Arguments
 from .terminal import SIGNALS
+
+log = logging.getLogger("stylize")
 
 #: Seconds for the first answer of a cluster's address.
 CONNECT = 10.0
@@ -105,6 +108,45 @@ def connect(address: str, threads: int) -> tuple[Any, bool]:
             raise DeviceError(
                 f"--cluster {address}: cannot be used ({first_line(error)})"
             ) from error
+
+
+@contextlib.contextmanager
+def no_text_on_stdout() -> Iterator[None]:
+    """Keep Ray's messages about lost machines, which it prints, from standard output.
+
+    The command itself writes bytes there, below the stream of text (`terminal.write_stdout`).
+    """
+    if sys.stdout is None:
+        yield
+        return
+    stream: Any = _BytesAlone(sys.stdout.buffer)
+    with contextlib.redirect_stdout(stream):
+        yield
+
+
+class _BytesAlone:
+    """A standard output whose text goes to the log."""
+
+    def __init__(self, buffer: IO[bytes]) -> None:
+        self.buffer = buffer
+
+    def write(self, text: str) -> int:
+        """Log a text."""
+        if text.strip():
+            log.info("%s", text.strip())
+        return len(text)
+
+    def flush(self) -> None:
+        """See `io.IOBase`."""
+        self.buffer.flush()
+
+    def fileno(self) -> int:
+        """See `io.IOBase`."""
+        return self.buffer.fileno()
+
+    def isatty(self) -> bool:
+        """See `io.IOBase`."""
+        return self.buffer.isatty()
 
 
 def _check_address(address: str) -> None:
