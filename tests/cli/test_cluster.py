@@ -46,16 +46,19 @@ class Nodes:
         from ray.cluster_utils import Cluster as Machines
 
         self.machines: Any = Machines()
-        self.head = self.machines.add_node(num_cpus=1, include_dashboard=False)
-        self.others = [self.machines.add_node(num_cpus=1) for _ in range(2)]
+        self.head = self._add(include_dashboard=False)
+        self.others = [self._add() for _ in range(2)]
         self.address: str = self.machines.address
+
+    def _add(self, **more: Any) -> Any:
+        return self.machines.add_node(num_cpus=1, object_store_memory=10**9, **more)
 
     def kill_one(self) -> None:
         self.machines.remove_node(self.others.pop(), allow_graceful=False)
 
     def restore(self) -> None:
         while len(self.others) < 2:
-            self.others.append(self.machines.add_node(num_cpus=1))
+            self.others.append(self._add())
 
 
 @pytest.fixture(scope="module")
@@ -150,13 +153,18 @@ def test_a_worker_that_dies_costs_its_task_a_second_try(executor: Cluster, tmp_p
     assert found == {0: WorkerDied(cause="2 times"), 1: "done", 2: 4, 3: 9}
 
 
-def test_memory_stays_flat_and_tasks_are_taken_one_by_one(executor: Cluster) -> None:
-    """1500 tasks with 300 kB there and 300 kB back, as from a painter that only copies."""
+@pytest.mark.parametrize("count", [1500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_memory_stays_flat_and_tasks_are_taken_one_by_one(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each task has 300 kB there and 300 kB back, as from a painter that only copies."""
+    monkeypatch.setenv("RAY_TMPDIR", folder := tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    executor = Cluster(Work, "auto", threads=1)  # there is none, so that it starts one
     done, most_ahead, sizes = 0, 0, []
 
     def tasks() -> Iterator[tuple[int, bytes]]:
         nonlocal most_ahead
-        for number in range(1500):
+        for number in range(count):
             most_ahead = max(most_ahead, number - done)
             yield number, number.to_bytes(4, "big") + bytes(300_000)
 
@@ -165,9 +173,11 @@ def test_memory_stays_flat_and_tasks_are_taken_one_by_one(executor: Cluster) -> 
         done += 1
         if done % 500 == 0:  # the object store, which processes share, does not count
             sizes.append(psutil.Process().memory_full_info().uss)
-    assert done == 1500
+    assert done == count
     assert most_ahead <= 4
-    assert sizes[-1] - sizes[0] < 50e6, "the results between have 300 MB"
+    assert sizes[-1] - sizes[0] < 50e6, "500 results have 150 MB"
+    executor.close()
+    shutil.rmtree(folder)
 
 
 def test_other_versions_are_refused(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
