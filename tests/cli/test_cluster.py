@@ -39,6 +39,10 @@ pytestmark = [
 ]
 
 
+#: From here, nodes import this module and the package.
+PATHS = os.pathsep.join(str(ROOT / folder) for folder in ("tests/cli", "tests", "src"))
+
+
 class Nodes:
     """A head and two more nodes, with a processor each."""
 
@@ -68,9 +72,7 @@ def started() -> Iterator[Nodes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TMPDIR", folder)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        # The nodes import this module and the package from here.
-        paths = [str(ROOT / "tests" / "cli"), str(ROOT / "tests"), str(ROOT / "src")]
-        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        patch.setenv("PYTHONPATH", PATHS)
         nodes = Nodes()
         yield nodes
         ray.shutdown()
@@ -159,6 +161,7 @@ def test_memory_stays_flat_and_tasks_are_taken_one_by_one(
 ) -> None:
     """Each task has 300 kB there and 300 kB back, as from a painter that only copies."""
     monkeypatch.setenv("RAY_TMPDIR", folder := tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    monkeypatch.setenv("PYTHONPATH", PATHS)
     executor = Cluster(Work, "auto", threads=1)  # there is none, so that it starts one
     done, most_ahead, sizes = 0, 0, []
 
