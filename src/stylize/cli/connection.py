@@ -91,9 +91,10 @@ def connect(address: str, threads: int) -> tuple[Any, bool]:
                 _check_address(address)
                 ray.init(address=address, **quiet)
                 return ray, True
-            with contextlib.suppress(ConnectionError):
-                ray.init(address="auto", **quiet)
-                return ray, True
+            if not _left_by_a_crash():
+                with contextlib.suppress(ConnectionError):
+                    ray.init(address="auto", **quiet)
+                    return ray, True
             processors = max(os.cpu_count() or 1, threads)
             ray.init(address="local", num_cpus=processors, include_dashboard=False, **quiet)
             return ray, True
@@ -149,8 +150,27 @@ class _BytesAlone:
         return self.buffer.isatty()
 
 
+def _left_by_a_crash() -> bool:
+    """Whether the address that Ray has noted on this machine is that of a cluster that is gone."""
+    if "RAY_ADDRESS" in os.environ:
+        return False
+    with contextlib.suppress(ImportError, TypeError, OSError):  # no public function tells it
+        from ray._private.utils import read_ray_address
+
+        if noted := read_ray_address():
+            try:
+                _check_address(noted)
+            except (DeviceError, ValueError):
+                return True
+    return False
+
+
 def _check_address(address: str) -> None:
-    """Find out in seconds whether anybody answers; Ray itself would try for a minute."""
+    """Find out in seconds whether anybody answers; Ray itself would try for a minute.
+
+    Raises:
+        DeviceError: nobody does.
+    """
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT).close()
