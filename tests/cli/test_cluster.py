@@ -156,12 +156,20 @@ def test_a_worker_that_dies_costs_its_task_a_second_try(executor: Cluster, tmp_p
 
 
 @pytest.mark.parametrize("count", [1500, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_memory_stays_flat_and_tasks_are_taken_one_by_one(
-    count: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_stays_flat_and_tasks_are_taken_one_by_one(count: int) -> None:
+    """In a process of its own, which does not know the cluster of the other tests."""
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "RAY_"}
+    subprocess.run(
+        [sys.executable, "-c", f"import test_cluster; test_cluster.check_memory({count})"],
+        env={**environment, "PYTHONPATH": PATHS, "RAY_TMPDIR": folder},
+        check=True,
+    )
+    shutil.rmtree(folder)
+
+
+def check_memory(count: int) -> None:
     """Each task has 300 kB there and 300 kB back, as from a painter that only copies."""
-    monkeypatch.setenv("RAY_TMPDIR", folder := tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    monkeypatch.setenv("PYTHONPATH", PATHS)
     executor = Cluster(Work, "auto", threads=1)  # there is none, so that it starts one
     done, most_ahead, sizes = 0, 0, []
 
@@ -180,7 +188,6 @@ def test_memory_stays_flat_and_tasks_are_taken_one_by_one(
     assert most_ahead <= 4
     assert sizes[-1] - sizes[0] < 50e6, "500 results have 150 MB"
     executor.close()
-    shutil.rmtree(folder)
 
 
 def test_other_versions_are_refused(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:

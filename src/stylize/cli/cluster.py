@@ -223,7 +223,7 @@ class Cluster(Executor[Any, Any]):
             self._dismiss([worker])
             self._failures += 1
             if self._failures >= START_FAILURES:
-                reason = first_line(error)
+                reason = str(error).strip().splitlines()[-1]
                 raise DeviceError(f"--cluster: no worker can be started ({reason})") from error
         else:
             worker.reference, worker.ready, self._failures = None, True, 0
