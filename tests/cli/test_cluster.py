@@ -149,13 +149,15 @@ def test_tasks_are_done_once_and_messages_arrive(
         list(executor.run([(0, "fail"), (1, 1)], ignore))
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_its_task_a_second_try(executor: Cluster, tmp_path: Path) -> None:
     tasks = ["die", ["die once", str(tmp_path / "died")], 2, 3]
     found = dict(executor.run(enumerate(tasks), ignore))
     assert found == {0: WorkerDied(cause="2 times"), 1: "done", 2: 4, 3: 9}
 
 
-@pytest.mark.parametrize("count", [1500, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [10_000])
 def test_memory_stays_flat_and_tasks_are_taken_one_by_one(count: int) -> None:
     """In a process of its own, which does not know the cluster of the other tests."""
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
@@ -170,7 +172,7 @@ def test_memory_stays_flat_and_tasks_are_taken_one_by_one(count: int) -> None:
 
 def check_memory(count: int) -> None:
     """Each task has 300 kB there and 300 kB back, as from a painter that only copies."""
-    executor = Cluster(Work, "auto", threads=1)  # there is none, so that it starts one
+    executor = Cluster(Work, "local", threads=1)
     done, most_ahead, sizes = 0, 0, []
 
     def tasks() -> Iterator[tuple[int, bytes]]:
@@ -249,6 +251,7 @@ def test_a_node_is_killed_and_all_pictures_are_the_same(
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_bad_and_locked_pictures_do_not_stop_the_others(
     expected: dict[str, bytes], nodes: Nodes
 ) -> None:
@@ -284,6 +287,7 @@ def test_bad_and_locked_pictures_do_not_stop_the_others(
     assert files_in("mixed") == ["a-x.png", "b-x.png", "d-x.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("expected")
 def test_the_start_picture_travels_too(nodes: Nodes) -> None:
     shutil.copytree("photos", "two", ignore=lambda *_: [f"{n}.png" for n in "cdefghijkl"])
@@ -294,6 +298,7 @@ def test_the_start_picture_travels_too(nodes: Nodes) -> None:
         assert Path("there", name).read_bytes() == Path("near", name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("expected")
 def test_ctrl_c_keeps_the_pictures_and_leaves_no_workers(nodes: Nodes) -> None:
     args = [*ARGS, "-o", "stopped", "-n", "99999", "-s", "60", "--optimizer", "adam"]

@@ -81,7 +81,7 @@ class Cluster(Executor[Any, Any]):
     Args:
         make: makes what does the work, on a machine where it can be imported.
         address: "auto" for the cluster that this machine belongs to, or else one on this machine
-            alone; or HOST:PORT.
+            alone, which is also "local"; or HOST:PORT.
         device: a value of `--device`, which decides what each worker asks the cluster for.
         threads: of each worker; 0 for `THREADS`, or as many as the smallest machine has.
 

@@ -87,11 +87,11 @@ def connect(address: str, threads: int) -> tuple[Any, bool]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     with _signal_handlers_kept():
         try:
-            if address != "auto":
+            if address not in ("auto", "local"):
                 _check_address(address)
                 ray.init(address=address, **quiet)
                 return ray, True
-            if not _left_by_a_crash():
+            if address == "auto" and not _left_by_a_crash():
                 with contextlib.suppress(ConnectionError):
                     ray.init(address="auto", **quiet)
                     return ray, True
