@@ -7,7 +7,7 @@ import torch
 from conftest import Painter, pretend_gpus
 
 from stylize import Options
-from stylize.cli.single import Resources
+from stylize.cli.single import Inputs, Resources
 from stylize.transfer import device, memory
 
 pytestmark = pytest.mark.usefixtures("painter")
@@ -36,9 +36,11 @@ def test_each_worker_has_its_own_cuda_device(
     pretend_gpus(monkeypatch, "cuda", devices)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     options = Options(device=requested)
-    used = [Resources(number, 3).stylizer(options).options.device for number in range(3)]
+    used = [Resources(number, 3).stylizer(options, Inputs()).options.device for number in range(3)]
     assert used == expected
-    assert Resources().stylizer(options).options.device == requested, "a single worker chooses"
+    assert Resources().stylizer(options, Inputs()).options.device == requested, (
+        "a single worker chooses"
+    )
 
 
 def test_workers_divide_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,13 +52,13 @@ def test_workers_divide_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(torch, "set_num_threads", set_threads)
-    Resources().stylizer(Options())
+    Resources().stylizer(Options(), Inputs())
     assert threads == 8
     resources = Resources(1, 3)
     for _ in range(2):
-        resources.stylizer(Options())
+        resources.stylizer(Options(), Inputs())
         assert threads == 2
-    Resources(0, 20).stylizer(Options())
+    Resources(0, 20).stylizer(Options(), Inputs())
     assert threads == 1
 
 
@@ -70,9 +72,9 @@ def test_workers_divide_the_memory_that_was_free_before_they_loaded_a_network(
 
 def test_the_network_stays_loaded_while_its_options_are_the_same() -> None:
     resources = Resources()
-    first = resources.stylizer(Options(seed=1))
-    assert resources.stylizer(Options(seed=2)) is first
-    assert resources.stylizer(Options(pooling="max")) is not first
+    first = resources.stylizer(Options(seed=1), Inputs())
+    assert resources.stylizer(Options(seed=2), Inputs()) is first
+    assert resources.stylizer(Options(pooling="max"), Inputs()) is not first
     assert len(Painter.calls) == 2
 
 
@@ -81,7 +83,7 @@ def test_one_worker_says_that_a_gpu_is_not_used(
 ) -> None:
     monkeypatch.setattr(device, "unused_gpu", lambda: "there is a GPU here")
     for number in (0, 1):
-        Resources(number, 2).stylizer(Options())
-    Resources().stylizer(Options(device="cpu"))
+        Resources(number, 2).stylizer(Options(), Inputs())
+    Resources().stylizer(Options(device="cpu"), Inputs())
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert said == ["there is a GPU here"]

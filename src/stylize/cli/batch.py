@@ -8,9 +8,7 @@ import functools
 import logging
 import os
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
 
 from .. import files
 from ..callbacks.progress import FolderBars, bars_hidden
@@ -20,14 +18,16 @@ from ..transfer import job
 from ..transfer.scales import Scale
 from ..transfer.step import Step
 from . import report, terminal, workers
+from .cluster import Cluster
 from .existing import reason_to_skip
 from .folders import list_tasks
 from .page import Page, check_page
+from .painter import Assignment, Painter
+from .remote import Courier, RemotePainter
 from .report import Row
-from .single import Resources, paint
 from .task import Arguments, Outcome, Status, Task
 from .terminal import Interrupted
-from .workers import Executor, Report, WorkerDied
+from .workers import Executor, WorkerDied
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,9 @@ def run_tasks(
                 _report(arguments, row)
     except (KeyboardInterrupt, StylizeError) as raised:
         error = raised
+    except BaseException:  # a bug
+        page.close(quietly=True)
+        raise
     for line in report.table(rows):
         log.warning("%s", line)
     seconds = report.duration(time.perf_counter() - started)
@@ -88,6 +91,9 @@ def run_tasks(
     try:
         if not error:
             at_end(rows)
+    except OutputError as unwritten:
+        error = unwritten
+    try:
         page.close()
     except OutputError as unwritten:
         error = error or unwritten
@@ -145,14 +151,14 @@ def paint_all(
         return
     hidden = bars_hidden(arguments.quiet)
     work = [_work(t) if not hidden and n in waiting else 0 for n, t in enumerate(tasks)]
-    executor = _executor(arguments.jobs)
+    executor = _executor(arguments)
     stopped = False
 
-    def next_tasks(patient: bool) -> Iterator[tuple[int, "_Assignment"]]:
+    def next_tasks(patient: bool) -> Iterator[tuple[int, Assignment]]:
         for number, task in list(waiting.items()):
             if stopped:
                 return
-            yield number, _Assignment(task, patient)
+            yield number, Assignment(task, patient)
 
     with FolderBars(work, len(tasks) - len(waiting), hidden) as bars:
 
@@ -178,9 +184,13 @@ def paint_all(
             executor.close()
 
 
-def _executor(jobs: int) -> Executor["_Assignment", Outcome | None]:
+def _executor(arguments: Arguments) -> Executor[Assignment, Outcome | None]:
+    options, jobs = arguments.options, arguments.jobs
+    if arguments.cluster is not None:
+        cluster = Cluster(RemotePainter, arguments.cluster, options.device, options.threads)
+        return Courier(cluster)
     # Several processes also for one picture: its bytes depend on the threads that it gets.
-    return workers.Processes(_Painter, jobs) if jobs > 1 else workers.Serial(_Painter)
+    return workers.Processes(Painter, jobs) if jobs > 1 else workers.Serial(Painter)
 
 
 def outcome_without_painting(task: Task, pending: Callable[[str], set[str]]) -> Outcome | None:
@@ -222,58 +232,6 @@ def _work(task: Task) -> int:
 
 def _died(worker: WorkerDied) -> Outcome:
     code = worker.exit_code
-    cause = f"signal {-code}" if code and code < 0 else f"exit code {code}"
+    signal_or_code = f"signal {-code}" if code and code < 0 else f"exit code {code}"
+    cause = worker.cause or signal_or_code
     return Outcome.failed(DeviceError(f"its worker died ({cause}), perhaps for want of memory"))
-
-
-@dataclass(frozen=True)
-class _Assignment:
-    """A task for a worker.
-
-    Attributes:
-        task: what to paint.
-        patient: whether to wait where another run is painting it.
-    """
-
-    task: Task
-    patient: bool
-
-
-class _NotStartedError(Exception):
-    """The run is to end before there is a picture."""
-
-
-class _Painter:
-    """Paints pictures in a folder that other runs may share."""
-
-    def __init__(self, number: int, workers: int) -> None:
-        self.resources = Resources(number, workers)
-
-    def __call__(self, assignment: _Assignment, notify: Report) -> Outcome | None:
-        """The outcome of a task; None if another run is painting it, or it was not started."""
-        task = assignment.task
-        wait = (lambda: not notify(None)) if assignment.patient else None
-
-        def watch(step: Step) -> int:
-            code = notify(step.without_picture())
-            if code and step.iteration == 1:
-                raise _NotStartedError  # rather than save noise
-            return code
-
-        try:
-            with files.output_errors(task.output):
-                os.makedirs(os.path.dirname(task.output) or ".", exist_ok=True)
-            with files.lock(task.output, wait):
-                return paint(task, self.resources, watch)
-        except (files.LockedError, _NotStartedError):
-            return None
-        except StylizeError as error:
-            if error is self.resources.error:
-                raise  # no picture can be painted
-            return Outcome.failed(error)
-        except MemoryError:
-            return Outcome.failed(DeviceError("not enough memory"))
-        except Exception as error:
-            log.info("%s", traceback.format_exc())
-            message = f"a bug: {error!r}; please report it, with what --verbose prints"
-            return Outcome.failed(StylizeError(message))

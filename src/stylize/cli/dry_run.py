@@ -86,6 +86,8 @@ def plan(arguments: Arguments, tasks: Sequence[Task]) -> tuple[list[Row], list[s
         rows.append((task, outcome))
     if not scales:
         return rows, []
+    if arguments.cluster is not None:
+        return rows, ["on a cluster, for which --dry-run has no estimate"]
     machine = Machine.find(arguments)
     at_once = min(arguments.jobs, len(scales))
     for number in scales:

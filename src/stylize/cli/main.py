@@ -236,6 +236,12 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     f", each takes one.  [default: {Arguments.jobs}]",
 )
 @click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Paint folders on the machines of a Ray cluster: HOST:PORT, or 'auto' for the cluster that"
+    " this machine belongs to, else one on this machine alone.  [default: none]",
+)
+@click.option(
     "--fail-fast/--no-fail-fast",
     help="Start no more pictures once one has failed.",
 )
@@ -300,6 +306,7 @@ def command(
     recursive: bool,
     pair: str,
     jobs: int,
+    cluster: str | None,
     fail_fast: bool,
     dry_run: bool,
     json: bool,
@@ -366,6 +373,7 @@ def command(
                 recursive=recursive,
                 pair=pair,
                 jobs=jobs,
+                cluster=cluster,
                 fail_fast=fail_fast,
                 dry_run=dry_run,
                 json=json,
@@ -384,6 +392,7 @@ def run_command(arguments: Arguments) -> ExitCode:
         StylizeError: one of its subclasses.
     """
     # Imported here, because --help and the shell's completion need not wait for them.
+    from . import connection
     from .batch import run_batch
     from .dry_run import run_dry
     from .folders import is_batch
@@ -392,6 +401,8 @@ def run_command(arguments: Arguments) -> ExitCode:
 
     if arguments.json and arguments.output == "-":
         raise OptionError("--json: standard output is taken by the picture (-o -)")
+    if arguments.cluster is not None:
+        connection.check(arguments, is_batch(arguments))
     if arguments.dry_run:
         return run_dry(arguments)
     if arguments.trials:

@@ -176,14 +176,17 @@ class Page:
         now = time.monotonic()
         self.due = now + max(REFRESH, (PARTS - 1) * (now - started))
 
-    def close(self) -> None:
+    def close(self, quietly: bool = False) -> None:
         """Write the page for the last time.
+
+        Args:
+            quietly: whether another error is on its way, which counts more.
 
         Raises:
             OutputError: it could not be written.
         """
         self.write(running=False)
-        if self.error:
+        if self.error and not quietly:
             message = f"--report: {self.error}; the pictures themselves are not affected"
             raise OutputError(message) from self.error
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from ..errors import (
     StylizeError,
 )
 from ..images import encode
-from ..images.picture import Picture, load_picture
+from ..images.picture import Picture, Source, load_picture
 from ..settings.options import FORMATS, Options
 from ..transfer import memory
 from ..transfer.job import Job
@@ -76,8 +76,7 @@ def run_single(arguments: Arguments) -> ExitCode:
             page.finish(0, Outcome.failed(error))
             if arguments.json:
                 terminal.print_text(report.as_json(task, Outcome.failed(error)))
-        with contextlib.suppress(OutputError):  # the first error counts
-            page.close()
+        page.close(quietly=True)
         raise
     if outcome.status is Status.SKIPPED:
         log.warning("%s: %s, skipped", task.output, outcome.reason)
@@ -90,6 +89,22 @@ def run_single(arguments: Arguments) -> ExitCode:
     return outcome.exit_code
 
 
+class Inputs:
+    """Where a task's input files are: on this machine. Other machines are sent them (`remote`)."""
+
+    def key(self, path: str) -> tuple[object, ...]:
+        """What is the same for a file as long as it has not changed."""
+        return (path, *files.stat_key(path))
+
+    def picture(self, path: str) -> Source:
+        """What a picture is read from."""
+        return path
+
+    def weights(self) -> bytes | None:
+        """The network's weights, if they are in a file that is not on this machine."""
+        return None
+
+
 class Resources:
     """What is kept from one task to the next: the network, and the style images read last.
 
@@ -97,10 +112,11 @@ class Resources:
         number: of this worker, from 0.
         workers: how many share the machine: its memory, its processor, and its GPUs if
             there are several.
+        threads: that this worker uses; 0 for its part of those that the workers share.
     """
 
-    def __init__(self, number: int = 0, workers: int = 1) -> None:
-        self.number, self.workers = number, workers
+    def __init__(self, number: int = 0, workers: int = 1, threads: int = 0) -> None:
+        self.number, self.workers, self.threads = number, workers, threads
         self.loaded: Stylizer | None = None
         #: Why the network could not be loaded; no picture can be painted then.
         self.error: StylizeError | None = None
@@ -108,29 +124,38 @@ class Resources:
         if workers > 1:
             memory.share_among(workers)
 
-    def styles(self, paths: Sequence[str]) -> list[Picture]:
+    def styles(self, paths: Sequence[str], inputs: Inputs) -> list[Picture]:
         """The style images of a task. They stay loaded for the next one, unless a file changes."""
-        keys = [(path, *files.stat_key(path)) for path in paths]
+        keys = [inputs.key(path) for path in paths]
         self.pictures = {
-            key: self.pictures[key] if key in self.pictures else _load(path, "style picture")
+            key: self.pictures[key]
+            if key in self.pictures
+            else _load(path, "style picture", inputs)
             for key, path in zip(keys, paths, strict=True)
         }
         return [self.pictures[key] for key in keys]
 
-    def stylizer(self, options: Options) -> "Stylizer":
+    def stylizer(self, options: Options, inputs: Inputs) -> "Stylizer":
         """The network for these options, on this worker's device and part of the threads."""
         from ..transfer import device
         from ..transfer.stylizer import Stylizer
 
+        if self.threads:
+            device.fix_threads(self.threads)
+        elif self.workers > 1 and not self.loaded:
+            device.share_threads(self.workers)
         if self.workers > 1:
-            if not self.loaded:
-                device.share_threads(self.workers)
             options = options.replace(device=device.device_of_worker(options.device, self.number))
         if not self.loaded or any(
             getattr(self.loaded.options, name) != getattr(options, name) for name in Stylizer.FIXED
         ):
             try:
-                self.loaded = Stylizer(options)
+                weights = inputs.weights()
+                self.loaded = (
+                    Stylizer(options)
+                    if weights is None
+                    else Stylizer(options, weights_data=weights)
+                )
             except StylizeError as error:
                 self.error = error
                 raise
@@ -178,31 +203,99 @@ def paint(task: Task, resources: Resources, watch: Watch) -> Outcome:
     if reason := check(task):
         return Outcome(Status.SKIPPED, reason)
     film, trace = _open_film(task), _open_trace(task)
-    job = _read(task, resources)
+    inputs = Inputs()
+    job = read(task, resources, inputs)
+    stop = Stop(watch)
+    autosave = Autosave(task.checkpoint, task.arguments.checkpoint_every, stop.stopping)
     with film or contextlib.nullcontext():  # written last, so that its failure costs no picture
-        with contextlib.redirect_stdout(sys.stderr):  # libraries may print; stdout is the picture's
-            memory.reset_peak()
-            stylizer = resources.stylizer(job.options)
-            stop = _Stop(watch)
-            autosave = Autosave(task.checkpoint, task.arguments.checkpoint_every, stop.stopping)
-            job = _fit_to_memory(task, job, stylizer, autosave)
-            _warn_of_differences(task, job, stylizer)
-            watchers = [Isolated(w) for w in (film, trace, _snapshots(task, job, stylizer)) if w]
-            checkpoint = autosave.load(stylizer, job, task.arguments.resume)
-            with _saved_if_memory_runs_out(autosave):
-                with trace or contextlib.nullcontext():
-                    result = stylizer.paint(job, [*watchers, stop, autosave], checkpoint)
-                if stop.code == ExitCode.TERMINATED and not result.complete and autosave.exists:
-                    return _terminated(job, autosave)
-                data = _encode(task, result)
-        _deliver(task, data)
-        if result.complete or result.fault:
+        painted = paint_job(task, job, resources, inputs, stop, autosave, film, trace)
+        if painted.data is None:
+            return painted.outcome
+        deliver(task, painted.data)
+        if painted.ended:
             autosave.delete()
-    _raise_faults(task, result, watchers)
-    return _outcome(task, job, result, stylizer, stop.code)
+    return conclude(task, painted)
 
 
-class _Stop:
+@dataclass(frozen=True)
+class Painted:
+    """A picture that is painted, and not written yet. It can be sent to another machine.
+
+    Attributes:
+        outcome: of the task, once the picture is written.
+        data: the bytes of the file; None where only a checkpoint was saved.
+        fault: what went wrong in the run, whose picture is to be written all the same.
+        ended: whether there is nothing left to resume.
+    """
+
+    outcome: Outcome
+    data: bytes | None = None
+    fault: StylizeError | None = None
+    ended: bool = False
+
+
+def paint_job(
+    task: Task,
+    job: Job,
+    resources: Resources,
+    inputs: Inputs,
+    stop: "Stop",
+    autosave: Autosave,
+    film: Timelapse | None = None,
+    trace: Trace | None = None,
+) -> Painted:
+    """Paint pictures that have been read, and encode the result.
+
+    Args:
+        task: what to paint.
+        job: its pictures.
+        resources: kept from one task to the next.
+        inputs: where the weights are.
+        stop: sees every step, and may end the run.
+        autosave: saves checkpoints.
+        film: sees every step.
+        trace: sees every step.
+
+    Raises:
+        StylizeError: one of its subclasses.
+    """
+    with contextlib.redirect_stdout(sys.stderr):  # libraries may print; stdout is the picture's
+        memory.reset_peak()
+        stylizer = resources.stylizer(job.options, inputs)
+        job = _fit_to_memory(task, job, stylizer, autosave)
+        _warn_of_differences(task, job, stylizer)
+        watchers = [Isolated(w) for w in (film, trace, _snapshots(task, job, stylizer)) if w]
+        checkpoint = autosave.load(stylizer, job, task.arguments.resume)
+        with _saved_if_memory_runs_out(autosave):
+            with trace or contextlib.nullcontext():
+                result = stylizer.paint(job, [*watchers, stop, autosave], checkpoint)
+            if stop.code == ExitCode.TERMINATED and not result.complete and autosave.exists:
+                return Painted(_terminated(job, autosave))
+            return Painted(
+                data=_encode(task, result),
+                outcome=_outcome(job, result, stylizer, stop.code),
+                fault=_fault(task, result, watchers),
+                ended=result.complete or bool(result.fault),
+            )
+
+
+def conclude(task: Task, painted: Painted) -> Outcome:
+    """The outcome of a task whose picture has been written.
+
+    Raises:
+        StylizeError: the fault of its run.
+    """
+    if painted.fault:
+        raise painted.fault
+    outcome = painted.outcome
+    width, height = outcome.size or (0, 0)
+    log.info("%s: %d x %d pixels in %.1f s", _name(task), width, height, outcome.seconds or 0)
+    if outcome.status is Status.INTERRUPTED:
+        log.warning("interrupted; %s holds the picture so far", _name(task))
+    return outcome
+
+
+class Stop:
     """A callback that asks `watch` at each step whether to stop, and remembers the answer."""
 
     def __init__(self, watch: Watch) -> None:
@@ -210,6 +303,7 @@ class _Stop:
         self.code = ExitCode.DONE
 
     def __call__(self, step: "Step") -> int:
+        """The exit code with which to stop; DONE for going on."""
         self.code = ExitCode(self.watch(step))
         return self.code
 
@@ -227,19 +321,24 @@ def _open_trace(task: Task) -> Trace | None:
     return Trace(task.arguments.trace) if task.arguments.trace else None
 
 
-def _read(task: Task, resources: Resources) -> Job:
-    """Read the pictures, and check them and the format of the result."""
-    content = _load(task.content, "content picture")
-    job = Job.prepare(task.options, content, resources.styles(task.styles))
+def read(task: Task, resources: Resources, inputs: Inputs) -> Job:
+    """Read the pictures, and check them and the format of the result.
+
+    Raises:
+        StylizeError: one of its subclasses.
+    """
+    content = _load(task.content, "content picture", inputs)
+    styles = resources.styles(task.styles, inputs)
+    job = Job.prepare(task.options, content, styles, inputs.picture)
     if task.options.size != "fit":  # otherwise the size is not known yet
         encode.check_format(_format(task), job.size, task.options.depth)
     return job
 
 
-def _load(path: str, name: str) -> Picture:
+def _load(path: str, name: str, inputs: Inputs) -> Picture:
     if path == "-":
         return load_picture(terminal.byte_stream("standard input", sys.stdin), "standard input")
-    return load_picture(path, name)
+    return load_picture(inputs.picture(path), name)
 
 
 def _format(task: Task) -> str:
@@ -306,7 +405,7 @@ def _encode(task: Task, result: "Result") -> bytes:
         return result.encode(_format(task))
 
 
-def _deliver(task: Task, data: bytes) -> None:
+def deliver(task: Task, data: bytes) -> None:
     """Write the result to its output path; if that fails, to a place where it can be found.
 
     Raises:
@@ -326,25 +425,23 @@ def _deliver(task: Task, data: bytes) -> None:
         raise OutputError(f"{error}; {rescue}") from error
 
 
-def _raise_faults(task: Task, result: "Result", watchers: Sequence[Isolated]) -> None:
-    """Raise what went wrong in a run whose picture has been written all the same."""
+def _fault(task: Task, result: "Result", watchers: Sequence[Isolated]) -> StylizeError | None:
+    """What went wrong in a run whose picture is to be written all the same."""
     if result.fault:
-        raise OptimizationError(
+        return OptimizationError(
             f"{_name(task)}: {result.fault}; the file holds the picture before that"
         )
     for watcher in watchers:
         if watcher.error:
-            raise OutputError(f"{watcher.error}; the picture itself is done") from watcher.error
+            fault = OutputError(f"{watcher.error}; the picture itself is done")
+            fault.__cause__ = watcher.error
+            return fault
+    return None
 
 
-def _outcome(
-    task: Task, job: Job, result: "Result", stylizer: "Stylizer", code: ExitCode
-) -> Outcome:
+def _outcome(job: Job, result: "Result", stylizer: "Stylizer", code: ExitCode) -> Outcome:
     from ..transfer import device
 
-    log.info("%s: %d x %d pixels in %.1f s", _name(task), *job.size, result.seconds)
-    if not result.complete:
-        log.warning("interrupted; %s holds the picture so far", _name(task))
     return Outcome(
         status=Status.DONE if result.complete else Status.INTERRUPTED,
         reason="" if result.complete else "holds the picture so far",

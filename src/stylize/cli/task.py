@@ -49,6 +49,7 @@ class Arguments:
         recursive: whether to search the subfolders of folders.
         pair: one of `PAIRINGS`.
         jobs: how many pictures are painted at once.
+        cluster: the Ray cluster that paints: "auto" or an address; None to paint here.
         fail_fast: whether to start no more pictures once one has failed.
         dry_run: print what would be done, and do nothing.
         json: print a line of JSON for each picture.
@@ -74,6 +75,7 @@ class Arguments:
     recursive: bool = False
     pair: str = PAIRINGS[0]
     jobs: int = 1
+    cluster: str | None = None
     fail_fast: bool = False
     dry_run: bool = False
     json: bool = False
@@ -103,8 +105,9 @@ class Task:
 
     @property
     def checkpoint(self) -> str | None:
-        """Path of the checkpoint; None for standard output without `--checkpoint`."""
-        beside = None if self.output == "-" else f"{self.output}.checkpoint"
+        """Path of the checkpoint; None on a cluster, or for standard output unless it is given."""
+        none = self.output == "-" or self.arguments.cluster
+        beside = None if none else f"{self.output}.checkpoint"
         return self.arguments.checkpoint or beside
 
     @property

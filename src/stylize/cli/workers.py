@@ -27,9 +27,15 @@ Result = TypeVar("Result", covariant=True)
 
 
 class WorkerDied(NamedTuple):
-    """The result of a task whose process died, with its exit code (negative: a signal)."""
+    """The result of a task whose worker died.
+
+    Attributes:
+        exit_code: of its process (negative: a signal), if known.
+        cause: in words, where there is no exit code.
+    """
 
     exit_code: int | None = None
+    cause: str = ""
 
 
 #: Sends a message about a task; returns 0, or the exit code with which the task should stop early.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: What the API accepts as a picture: a path, an open binary file, a PIL image, or an array
 #: (H x W or H x W x 1, 3 or 4; uint8, uint16, bool, or floats in [0, 1]).
-Source: TypeAlias = "str | os.PathLike[str] | IO[bytes] | Image.Image | Picture | Any"
+Source: TypeAlias = "str | os.PathLike[str] | IO[bytes] | Image.Image | Picture | PictureFile | Any"
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +83,31 @@ class Picture:
         return Image.fromarray(pixels)
 
 
+@dataclass(frozen=True, eq=False)
+class PictureFile:
+    """The bytes of a picture file, for a machine that does not have the file.
+
+    Attributes:
+        name: the file's path, for messages.
+        data: what is in it.
+    """
+
+    name: str
+    data: bytes
+
+    @classmethod
+    def read(cls, path: str) -> "PictureFile":
+        """Read a file without decoding it.
+
+        Raises:
+            PictureError: the file is missing or cannot be read.
+        """
+        try:
+            return cls(path, _read_bytes(path))
+        except PictureError as error:
+            raise PictureError(f"{path}: {error}") from error
+
+
 def load_picture(source: Source, name: str = "picture") -> Picture:
     """Read a picture in any of the forms that `Source` lists.
 
@@ -105,11 +130,13 @@ def load_picture(source: Source, name: str = "picture") -> Picture:
         name = getattr(source, "filename", "") or name
     elif isinstance(source, (str, os.PathLike)):
         name = os.fspath(source)
+    elif isinstance(source, PictureFile):
+        name = source.name
     try:
         if isinstance(source, Image.Image):
             decoded = decode_image(source)
-        elif isinstance(source, (str, os.PathLike)) or hasattr(source, "read"):
-            data = _read_bytes(source)
+        elif isinstance(source, (str, os.PathLike, PictureFile)) or hasattr(source, "read"):
+            data = source.data if isinstance(source, PictureFile) else _read_bytes(source)
             digest = hashlib.sha256(data).hexdigest()
             decoded = decode(data)
         else:

@@ -10,6 +10,8 @@ error:
 * torchvision: a retrained network. RGB, 0..1, minus ImageNet's mean, divided by its deviation.
 """
 
+import hashlib
+import io
 import logging
 import os
 from dataclasses import dataclass
@@ -90,7 +92,7 @@ class Weights:
     digest: str = ""
 
 
-def load(source: str) -> Weights:
+def load(source: str, data: bytes | None = None) -> Weights:
     """Load VGG-19's convolutions.
 
     Args:
@@ -98,6 +100,7 @@ def load(source: str) -> Weights:
             IMAGENET1K_V1, downloaded once into torch's own cache; or the path of a .pth or
             .safetensors state dict. `:caffe` or `:torchvision` must follow the path if the input
             convention cannot be recognised.
+        data: the bytes of that file, where the file is on another machine.
 
     Raises:
         WeightsError: the weights are missing, corrupted, or not those of a VGG-19.
@@ -106,7 +109,7 @@ def load(source: str) -> Weights:
         return Weights(_oxford_state(), NORMALIZATIONS["caffe"], _OXFORD_SHA256)
     if source == "torchvision":
         return _load_torchvision()
-    return _load_file(source)
+    return _load_file(source, data)
 
 
 def _oxford_state() -> dict[str, Tensor]:
@@ -159,15 +162,16 @@ def _load_torchvision() -> Weights:
     return Weights(state, NORMALIZATIONS["torchvision"], digest)
 
 
-def _load_file(source: str) -> Weights:
-    """Load a state dict from `path` or `path:convention`."""
+def _load_file(source: str, data: bytes | None) -> Weights:
+    """Load a state dict from `path` or `path:convention`; from `data`, if that is given."""
     name, convention = split_weights(source)
     path = Path(name)
-    if not os.path.isfile(path):
+    if data is None and not os.path.isfile(path):
         raise WeightsError(
             f"{path}: no such weights file; give auto, oxford, torchvision or a path"
         )
-    state, digest = _checked_state(_read_state(path), path), sha256(path)
+    state = _checked_state(_read_state(path, data), path)
+    digest = sha256(path) if data is None else hashlib.sha256(data).hexdigest()
     recognized = _recognize_convention(state, digest)
     if recognized and convention and recognized != convention:
         raise WeightsError(
@@ -195,19 +199,20 @@ def _recognize_convention(state: dict[str, Tensor], digest: str) -> str:
     return "caffe" if torch.cosine_similarity(embedded, loaded, dim=0) > 0.99 else ""
 
 
-def _read_state(path: Path) -> dict[str, Any]:
+def _read_state(path: Path, data: bytes | None = None) -> dict[str, Any]:
     """Read a state dict from a .safetensors file or a torch pickle, without running code in it."""
     try:
         if path.suffix == ".safetensors":
             try:
-                from safetensors.torch import load_file
+                from safetensors.torch import load, load_file
             except ImportError as error:
                 raise WeightsError(
                     f"{path}: reading .safetensors needs an extra;"
                     ' run pip install "neural-stylize[safetensors]"'
                 ) from error
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+            return load_file(path) if data is None else load(data)
+        file = path if data is None else io.BytesIO(data)
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
     except Exception as error:  # a damaged file raises one of many kinds of errors

@@ -132,6 +132,11 @@ def share_threads(workers: int) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // workers))
 
 
+def fix_threads(count: int) -> None:
+    """From now on, use this number of threads."""
+    torch.set_num_threads(count)
+
+
 def device_of_worker(requested: str, number: int) -> str:
     """The value of `--device` for one of several workers: with several GPUs, one for each.
 

@@ -4,7 +4,7 @@ So whatever is wrong with the input is reported before anything that takes time.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -57,8 +57,20 @@ class Job:
     fitted: bool = False
 
     @classmethod
-    def prepare(cls, options: Options, content: Source, styles: Sequence[Source]) -> Self:
+    def prepare(
+        cls,
+        options: Options,
+        content: Source,
+        styles: Sequence[Source],
+        find: Callable[[str], Source] = str,
+    ) -> Self:
         """Read the pictures, and check that they suit the options.
+
+        Args:
+            options: how to paint.
+            content: the content image.
+            styles: the style images.
+            find: gives what is read for a path among the options; by default the path itself.
 
         Raises:
             OptionError: there is no style image, there are several without `blend` or masks, or
@@ -73,7 +85,7 @@ class Job:
         style_pictures = [load_picture(style, "style picture") for style in styles]
         for picture in (content_picture, *style_pictures):
             _check_visible(picture)
-        masks = [load_picture(path) for path in options.mask]
+        masks = [load_picture(find(path)) for path in options.mask]
         maps = [load_mask(mask) for mask in masks]
         content_layers, style_layers = layer_factors(options)
         smallest = smallest_side([*content_layers, *style_layers])
@@ -96,11 +108,11 @@ class Job:
                 "style": style_pictures[0],
             }[options.init]
         else:
-            start = load_picture(options.init)
+            start = load_picture(find(options.init))
             digests["init"] = start.digest
         smaller = None
         if path := options.pictures_named.get("enlarge"):
-            smaller = load_picture(path)
+            smaller = load_picture(find(path))
             digests["enlarge"] = smaller.digest
         return cls(
             options=options,

@@ -84,6 +84,8 @@ class Stylizer:
     Args:
         options: how to paint; not together with `preset`.
         preset: a named set of options.
+        weights_data: the bytes of the file that the option `weights` names, where that file is on
+            another machine.
         **given: fields of `Options`, which win over those of `options` or `preset`.
 
     Raises:
@@ -96,7 +98,12 @@ class Stylizer:
     FIXED = ("weights", "network", "pooling", "device", "precision")
 
     def __init__(
-        self, options: Options | None = None, *, preset: str | None = None, **given: Any
+        self,
+        options: Options | None = None,
+        *,
+        preset: str | None = None,
+        weights_data: bytes | None = None,
+        **given: Any,
     ) -> None:
         if options is None:
             self.options = Options.from_preset(preset, **given)
@@ -106,7 +113,7 @@ class Stylizer:
             raise OptionError("give either options or a preset, not both")
         self.device = device.pick_device(self.options.device)
         with device.memory_errors("not enough memory for the network; try --device cpu"):
-            loaded = weights.load(self.options.weights)
+            loaded = weights.load(self.options.weights, weights_data)
             numbers = NETWORKS[self.options.network](loaded, self.options.pooling)
             dtype = device.network_dtype(self.options.precision, self.device)
             self.vgg = Vgg19(numbers, self.options.pooling, self.device, dtype)
