@@ -278,6 +278,7 @@ def test_in_strips_value_and_gradient_are_those_of_the_whole(
     assert losses.as_dict() == pytest.approx(whole.as_dict(), rel=1e-12)
     assert (in_strips - gradient).norm() < 1e-12 * gradient.norm()
     monkeypatch.setattr(features, "segments", lambda layers, _: cut(layers, rows))
+    monkeypatch.setattr(features, "VERY_LARGE", 0)
     objective = objective_of(vgg64, content, style, 1.0, 2.0, 0.1, balanced=True, guided=guided)
     losses, in_strips = evaluate_in_strips(objective, x, rows, monkeypatch)
     assert losses.as_dict() == pytest.approx(whole.as_dict(), rel=1e-12)
@@ -291,11 +292,14 @@ def test_in_strips_the_content_features_are_those_of_the_whole(
     image = to_tensor(Image.open(photo), (45, 83)).double()
     whole = vgg64(image, layers)
     monkeypatch.setattr(features, "segments", lambda layers, _: cut(layers, 16))
+    kept = find_features(vgg64, image, layers)
+    monkeypatch.setattr(features, "VERY_LARGE", 0)
     found = find_features(vgg64, image, layers)
     assert found.keys() == set(layers)
     for layer, maps in found.items():
         expected = whole[layer]
         assert isinstance(maps, Kept) == (layer > "relu4")
+        torch.testing.assert_close(kept[layer].rows(slice(None)), expected, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(
             torch.cat(list(maps.parts()), 2), expected, rtol=1e-12, atol=1e-12
         )

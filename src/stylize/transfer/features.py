@@ -1,7 +1,7 @@
 """The features of the content image, of which the content terms ask for some rows at a time.
 
-Those of the shallow layers are larger than all else that a large picture needs. So these are not
-kept: each strip's are computed when they are asked for.
+Those of the shallow layers are larger than all else that a very large picture needs. So these are
+not kept: each strip's are computed when they are asked for.
 """
 
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..network.names import LAYERS
 from ..network.vgg import Vgg19
-from .strips import Segment, segments
+from .strips import VERY_LARGE, Segment, segments
 from .tensors import joined
 
 
@@ -90,13 +90,17 @@ def find_features(vgg: Vgg19, image: Tensor, layers: Collection[str]) -> dict[st
     first, *deeper = segments(layers, (image.shape[3], image.shape[2]))
     if first.rows is None:
         return {layer: Kept(maps) for layer, maps in vgg(image, layers).items()}
-    # The objective asks while it has the activations of a strip: a quarter of one adds little.
-    rows = max(8, first.rows // 32 * 8)
-    found: dict[str, Features] = {
-        layer: Computed(vgg, image, Segment(LAYERS[: number + 1], rows=rows))
-        for number, layer in enumerate(first.layers)
-        if layer in layers
-    }
+    found: dict[str, Features]
+    if image.shape[2] * image.shape[3] < VERY_LARGE:
+        found = _kept(vgg, image, first, layers)
+    else:
+        # The objective asks while it has the activations of a strip: a quarter of one adds little.
+        rows = max(8, first.rows // 32 * 8)
+        found = {
+            layer: Computed(vgg, image, Segment(LAYERS[: number + 1], rows=rows))
+            for number, layer in enumerate(first.layers)
+            if layer in layers
+        }
     if deeper:
         (second,) = deeper
         found |= _kept(vgg, _pooled(vgg, image, first), second, layers)
@@ -114,7 +118,7 @@ def _pooled(vgg: Vgg19, x: Tensor, segment: Segment) -> Tensor:
 
 
 def _kept(vgg: Vgg19, x: Tensor, segment: Segment, layers: Collection[str]) -> dict[str, Features]:
-    """The features of the second segment, from its input."""
+    """The features of one segment, from its input."""
     wanted = [layer for layer in segment.layers if layer in layers]
     parts: dict[str, list[Tensor]] = {layer: [] for layer in wanted}
     for strip in segment.strips(x.shape[2]):

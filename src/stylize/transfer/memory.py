@@ -88,8 +88,9 @@ class Need:
 
     def most_pixels(self, limit: float, pixels: int) -> int:
         """Pixels of the largest result that needs at most `limit` bytes; no more than `pixels`."""
-        # The need grows with the pixels all but steadily, and falls at these two.
-        for least, end in ((strips.LARGE, None), (LARGE, strips.LARGE), (1, LARGE)):
+        # The need grows with the pixels all but steadily, and falls at these.
+        falls = [1, LARGE, strips.LARGE, strips.VERY_LARGE]
+        for least, end in zip(falls[::-1], [None, *falls[:0:-1]], strict=True):
             sizes = range(least, min(pixels + 1, end or pixels + 1))
             fitting = bisect.bisect_right(sizes, limit, key=self)
             if fitting:
@@ -106,12 +107,16 @@ class Need:
         width = round((pixels * self.proportions) ** 0.5)
         at_once = min(pixels, strips.pixels_at_once(width))
         shallow, *deeper = strips.cut(used, rows=1)
-        # While they are there, features of the content image are computed (`features`).
-        needs = [(_activations(shallow.layers) + CONTENT_VALUES) * at_once]
-        kept = 0.0
+        if pixels < strips.VERY_LARGE:
+            shown = [layer for layer in shallow.layers if layer in self.content_layers]
+            kept = float(pixels * sum(map(values_per_pixel, shown)))
+            needs = [_activations(shallow.layers) * at_once]
+        else:  # features of the content image are computed while activations are there
+            kept = 0.0
+            needs = [(_activations(shallow.layers) + CONTENT_VALUES) * at_once]
         for segment in deeper:
-            # The features of the content image are kept here alone (`features`). Beside them: what
-            # the pooling before it gives, half as much as its first layer; and its gradient.
+            # Features of the content image; what the pooling before it gives, half as much as its
+            # first layer; and its gradient.
             layers = [layer for layer in segment.layers if layer in self.content_layers]
             kept += pixels * sum(map(values_per_pixel, [*layers, segment.layers[0]]))
             needs.append(_activations(segment.layers) * min(pixels, 4 * at_once))
