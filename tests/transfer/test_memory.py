@@ -39,7 +39,7 @@ NEED = {each: need_of(each, CONTENT, STYLE) for each in ("bfloat16", "float32")}
         ("bfloat16", 256, 0.79e9),
         ("bfloat16", 512, 1.05e9),
         ("bfloat16", 1024, 1.74e9),
-        ("bfloat16", 2000, 2.54e9),
+        ("bfloat16", 2000, 2.65e9),
         ("bfloat16", 3464, 3.94e9),  # 4000 x 3000
         ("float32", 256, 1.01e9),
         ("float32", 512, 1.67e9),
