@@ -18,6 +18,7 @@ import stylize.transfer.optimize as module
 from stylize import OptimizationError, Options, Stylizer
 from stylize.network.vgg import Vgg19
 from stylize.transfer import memory, strips
+from stylize.transfer.features import find_features
 from stylize.transfer.job import Job
 from stylize.transfer.losses import mean_gram
 from stylize.transfer.optimize import (
@@ -372,7 +373,7 @@ def test_never_stuck_and_never_a_nan_on_the_real_network(
     style = vgg(to_tensor(Image.open(painting), (40, 30)), style_layers)
     objective = make_objective(
         vgg,
-        vgg(to_tensor(Image.open(photo), (side, 24)), content_layers),
+        find_features(vgg, to_tensor(Image.open(photo), (side, 24)), content_layers),
         [Region({name: mean_gram(maps) for name, maps in style.items()})],
         content_layers=content_layers,
         style_layers=style_layers,
