@@ -21,12 +21,12 @@ log = logging.getLogger("stylize")
 CONNECT = 10.0
 
 
-def check(arguments: Arguments, folders: bool) -> None:
+def check(arguments: Arguments, several: bool) -> None:
     """Check, before any work, that a cluster can do what was asked for.
 
     Args:
         arguments: with a `cluster`.
-        folders: whether they name folders.
+        several: whether they ask for more than one picture.
 
     Raises:
         OptionError: it cannot.
@@ -35,7 +35,7 @@ def check(arguments: Arguments, folders: bool) -> None:
     address = arguments.cluster or ""
     if (address != "auto" and not address.rpartition(":")[2].isdecimal()) or "://" in address:
         raise OptionError(f"--cluster {address}: give auto, or HOST:PORT of a Ray cluster's head")
-    if not folders:
+    if not several:
         raise OptionError("--cluster: is for folders; for one picture, give a folder as OUTPUT")
     refused = {
         "--jobs": arguments.jobs > 1,

@@ -402,7 +402,7 @@ def run_command(arguments: Arguments) -> ExitCode:
     if arguments.json and arguments.output == "-":
         raise OptionError("--json: standard output is taken by the picture (-o -)")
     if arguments.cluster is not None:
-        connection.check(arguments, is_batch(arguments))
+        connection.check(arguments, bool(arguments.trials) or is_batch(arguments))
     if arguments.dry_run:
         return run_dry(arguments)
     if arguments.trials:
