@@ -64,8 +64,8 @@ def make(name: str) -> None:
         "# Figures",
         "",
         "`python figs/make.py NAME` makes a figure. Each picture was painted by a command,",
-        "on a CPU, with seed 0. The machines differ from figure to figure; their TFLOP/s are",
-        "those of a product of matrices. Some did other work at the same time.",
+        "with seed 0, on a CPU or with FIGURES_DEVICE=cuda on a GPU. The machines differ from figure to",
+        "figure; their TFLOP/s are those of a product of matrices. Some did other work at the same time.",
     ]
     for figure, said in known.items():
         lines += ["", f"## {figure}", "", f"On {said['machine']}.", ""]

@@ -24,6 +24,8 @@ from stylize import files
 
 ROOT = Path(__file__).parent.parent
 PARTS = ROOT / "figs" / ".parts"
+#: Where the pictures are painted. The same machine gives the same bytes only on the CPU.
+DEVICE = os.environ.get("FIGURES_DEVICE", "cpu")
 STYLIZE = [sys.executable, "-m", "stylize"]
 
 
@@ -68,7 +70,7 @@ def paint(photo: str, painting: str, options: str = "", out: str = "out.png") ->
     # interrupted run starts over, because its seconds are reported.
     existing = "update" if known.get("sha256") == files.digest(target) else "replace"
     run = [*STYLIZE, *shlex.split(inputs), "-o", str(target), "--trace", f"{part}.new", "--json"]
-    run += ["--existing", existing, "--no-resume", "--device", "cpu"]
+    run += ["--existing", existing, "--no-resume", "--device", DEVICE]
     plain = {name: value for name, value in os.environ.items() if not name.startswith("STYLIZE_")}
     print("stylize", inputs, file=sys.stderr)
     said = subprocess.run(run, cwd=ROOT, env=plain, check=True, stdout=subprocess.PIPE).stdout
@@ -104,8 +106,9 @@ def machine() -> str:
 
     from stylize.transfer import device
 
-    dtype = device.network_dtype("auto", torch.device("cpu"))
-    matrix = torch.rand(2048, 2048).to(dtype)
+    where = torch.device(DEVICE)
+    dtype = device.network_dtype("auto", where)
+    matrix = torch.rand(2048, 2048, device=where).to(dtype)
     seconds = []
     for _ in range(10):
         started = time.perf_counter()
@@ -113,5 +116,7 @@ def machine() -> str:
         seconds.append(time.perf_counter() - started)
     rate = 2 * len(matrix) ** 3 / min(seconds) / 1e12
     cores, version = f"{os.cpu_count()} cores ({platform.machine()})", torch.__version__
+    if where.type != "cpu":
+        cores = device.describe(where)
     precision, torch_version = device.precision_name(dtype), version.split("+")[0]
     return f"{cores}, {precision} at {rate:.2f} TFLOP/s, torch {torch_version}"

@@ -10,6 +10,7 @@ from PIL import Image
 from stylize import Stylizer
 from stylize.network import weights
 from stylize.network.vgg import Vgg19
+from stylize.transfer import strips
 from stylize.transfer.job import Job
 from stylize.transfer.objective import Objective
 from stylize.transfer.start import start_image
@@ -92,3 +93,33 @@ def test_the_gradient_for_an_odd_size_is_that_of_the_cpu(device: str) -> None:
         gradients[name] = gradient.cpu()
     tolerance = 1e-2 * gradients["cpu"].std()
     assert torch.allclose(gradients["cpu"], gradients[device], rtol=1e-2, atol=tolerance)
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32"])
+def test_strips_give_the_value_and_gradient_of_the_whole(
+    device: str, precision: str, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strips, "LEAST_ROWS", 32)
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 1000)
+    stylizer = Stylizer(size=256, device=device, precision=precision)
+    job = Job.prepare(stylizer.options, photo, [painting])
+    image = start_image(job, job.size).to(stylizer.device)
+    results = []
+    for large, very_large in ((10**9, 10**9), (1, 10**9), (1, 1)):
+        monkeypatch.setattr(strips, "LARGE", large)
+        monkeypatch.setattr(strips, "VERY_LARGE", very_large)
+        targets = find_targets(stylizer.vgg, stylizer.cache, job, job.size)
+        results.append(Objective.build(targets)(image))
+    whole, whole_gradient = results[0]
+    tolerance = 0.02 if stylizer.vgg.dtype == torch.bfloat16 else 1e-3
+    for losses, gradient in results[1:]:
+        assert losses.total == pytest.approx(whole.total, rel=tolerance)
+        difference = torch.linalg.vector_norm(gradient - whole_gradient)
+        assert difference < 2 * tolerance * torch.linalg.vector_norm(whole_gradient)
+
+
+def test_two_runs_give_the_same_bytes(device: str, photo: str, painting: str) -> None:
+    first, second = (
+        Stylizer(size=96, device=device)(photo, painting, iterations=30) for _ in range(2)
+    )
+    assert np.array_equal(first.pixels, second.pixels)
