@@ -9,6 +9,7 @@ installs.
 import json
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import experiments
 import gallery
@@ -60,12 +61,18 @@ def make(name: str) -> None:
     if rows and name != "gallery":
         known[name] = {"machine": painting.machines(), "painted": rows}
         book.write_text(json.dumps(known, indent=1) + "\n")
+    write_list(known)
+
+
+def write_list(known: dict[str, dict[str, Any]]) -> None:
+    """Write figs/README.md from what commands.json has stored."""
     lines = [
         "# Figures",
         "",
-        "`python figs/make.py NAME` makes a figure. Each picture was painted by a command,",
-        "with seed 0, on a CPU or with FIGURES_DEVICE=cuda on a GPU. The machines differ from figure to",
-        "figure; their TFLOP/s are those of a product of matrices. Some did other work at the same time.",
+        "`python figs/make.py NAME` makes a figure. Each picture was painted by a command, with seed",
+        "0, on a CPU or (with FIGURES_DEVICE=cuda) on a GPU. The machines differ from figure to",
+        "figure; their TFLOP/s are those of a product of matrices. Some did other work at the same",
+        "time.",
     ]
     for figure, said in known.items():
         lines += ["", f"## {figure}", "", f"On {said['machine']}.", ""]

