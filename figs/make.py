@@ -69,10 +69,9 @@ def write_list(known: dict[str, dict[str, Any]]) -> None:
     lines = [
         "# Figures",
         "",
-        "`python figs/make.py NAME` makes a figure. Each picture was painted by a command, with seed",
-        "0, on a CPU or (with FIGURES_DEVICE=cuda) on a GPU. The machines differ from figure to",
-        "figure; their TFLOP/s are those of a product of matrices. Some did other work at the same",
-        "time.",
+        "`python figs/make.py NAME` makes a figure. Each picture was painted by a command, with",
+        "seed 0, on a CPU or (with FIGURES_DEVICE=cuda) on a GPU. Machines differ from figure to",
+        "figure; their TFLOP/s are those of a product of matrices. Some did other work meanwhile.",
     ]
     for figure, said in known.items():
         lines += ["", f"## {figure}", "", f"On {said['machine']}.", ""]

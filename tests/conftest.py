@@ -354,6 +354,7 @@ GIVEN = {
     "size": ("300", 300),
     "effort": ("draft", "draft"),
     "iterations": ("7", 7),
+    "strength": ("0.5", 0.5),
     "content_weight": ("2", 2.0),
     "style_weight": ("1e4", 1e4),
     "content_layers": ("conv3_1", "relu3_1"),

@@ -75,6 +75,8 @@ def test_options_are_the_same_after_conversion_to_text(weight: float, seed: int)
         ("precision", "float64"),
         ("precision", torch.float32),
         ("style_scale", 0),
+        ("strength", 1.1),
+        ("strength", -0.1),
         ("tv_weight", -0.1),
         ("pooling", "mean"),
         ("optimizer", "sgd"),

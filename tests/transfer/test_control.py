@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -356,6 +356,45 @@ def test_a_larger_style_scale_gives_larger_strokes(
     assert small + 0.03 < medium < large - 0.03
 
 
+@pytest.mark.parametrize("init", ["faint", "content"])
+def test_each_step_of_strength_is_further_from_the_photo_and_nearer_to_the_painting(
+    init: str, stylizer: Stylizer, photo: str, painting: str
+) -> None:
+    results = [
+        stylizer(photo, painting, strength=strength, init=init, size=64, iterations=40)
+        for strength in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    images = [tensor_of(result) for result in results]
+    content = tensor_like(photo, results[0])
+    style = to_tensor(painting, (64, 64))
+    from_photo = [difference(image, content) for image in images]
+    from_painting = [gram_distance(stylizer, image, style) for image in images]
+    assert from_photo[0] < 0.02
+    steps = [after - before for before, after in pairwise(from_photo)]
+    assert min(steps) > 0.1 * max(steps)
+    assert from_painting == sorted(from_painting, reverse=True)
+
+
+def test_a_weaker_style_has_statistics_between_those_of_photo_and_painting(
+    stylizer: Stylizer, photo: str, painting: str, half: str, inverted_half: str
+) -> None:
+    masks = (half, inverted_half)
+    regions = {}
+    for strength in (0, 0.25, 1):
+        options = stylizer.options.replace(size=64, strength=strength, mask=masks)
+        job = Job.prepare(options, photo, [painting, photo])
+        regions[strength] = find_targets(stylizer.vgg, stylizer.cache, job, job.size).regions
+    for none, some, whole in zip(*regions.values(), strict=True):
+        for layer in whole.grams:
+            for one, other, full in (
+                (none.grams, some.grams, whole.grams),
+                (none.means, some.means, whole.means),
+            ):
+                expected = 0.75 * one[layer] + 0.25 * full[layer]
+                assert torch.allclose(other[layer], expected, rtol=1e-4, atol=1e-5)
+    assert len(regions[0]) == 2
+
+
 @pytest.mark.parametrize("size", [(300, 40), (33, 290), (97, 81), (64, 64), (65, 70)])
 @pytest.mark.parametrize("cut", [False, True])
 def test_tiles_give_the_statistics_of_the_whole_picture(
@@ -697,6 +736,7 @@ FEATURES: dict[str, tuple[dict[str, Any], Check]] = {
     "init content": ({"init": "content"}, check_painted),
     "init style": ({"init": "style"}, check_painted),
     "style scale": ({"style_scale": 2}, check_painted),
+    "strength": ({"strength": 0.5}, check_painted),
     "objective": ({"objective": "paper", "style_weight": 1000}, check_painted),
     # With a larger learning rate the loss rises at first where the start is the style image.
     "adam": ({"optimizer": "adam", "learning_rate": 0.02}, check_painted),
@@ -877,6 +917,7 @@ ELSEWHERE = {
     "jpeg_quality": "test_a_higher_quality_gives_a_larger_file",
     "device": "test_the_gpu_that_torch_can_use_is_taken",
     "threads": "test_the_number_of_threads_is_restored",
+    "strength": "test_each_step_of_strength_is_further_from_the_photo_and_nearer_to_the_painting",
     "style_scale": "test_a_larger_style_scale_gives_larger_strokes",
     "weights": "test_an_unknown_convention_must_be_said",
 }

@@ -114,6 +114,13 @@ class Options:
         short="-n",
         shown="set by '--effort'",
     )
+    strength: float = _option(
+        1.0,
+        checks.number(0, 1),
+        "How much of the painting's style: 1 for all, 0.5 for half of the way from the photo, 0.1"
+        " for a hint.",
+        metavar="SHARE",
+    )
     content_weight: float = _option(
         1.0,
         checks.number(0, HEAVIEST),

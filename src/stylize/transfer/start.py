@@ -105,7 +105,9 @@ def _style_noise(job: Job, content: Tensor, before: tuple[int, int]) -> Tensor:
     for number, (style, share, mask) in enumerate(zip(job.styles, job.shares, masks, strict=True)):
         image, visible = shown_style(job, style, content, mask)
         detail = _detail(image, shown_size(job, style, before), size)
-        power = OCTAVE_POWER * (torch.tensor(share) if mask is None else mask)
+        power = (
+            OCTAVE_POWER * job.options.strength * (torch.tensor(share) if mask is None else mask)
+        )
         if visible is not None:
             detail *= _middle(visible, size)
             power = power / visible.square().mean()
@@ -139,11 +141,14 @@ def _middle(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _noise(job: Job, size: tuple[int, int]) -> Tensor:
-    """White noise about mid grey; under `--init faint` with a trace of the photo."""
-    noise = 0.5 + NOISE * _normal((1, 3, size[1], size[0]), job.options.seed)
+    """White noise about mid grey; under `--init faint` over a faint photo."""
+    noise = NOISE * _normal((1, 3, size[1], size[0]), job.options.seed)
     if job.options.init == "faint" and job.content_layers:
-        noise += FAINT * (to_tensor(job.content, size) - 0.5)
-    return noise
+        # The weaker the style, the nearer the start is to the photo.
+        strength = job.options.strength
+        contrast = 1 - strength * (1 - FAINT)
+        noise = strength * noise + contrast * (to_tensor(job.content, size) - 0.5)
+    return 0.5 + noise
 
 
 def _normal(shape: tuple[int, ...], seed: int) -> Tensor:

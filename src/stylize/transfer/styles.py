@@ -62,10 +62,24 @@ def recolored(
     recolor = COLOR_MODES[job.options.color].recolor_style
     if recolor is None:
         return style
-    where = visible_part(job.content, (content.shape[3], content.shape[2]), content)
-    if mask is not None:
-        where = mask if where is None or not (where * mask).sum() else where * mask
-    return recolor(style, content, where, visible)
+    return recolor(style, content, part_of_content(job, content, mask), visible)
+
+
+def part_of_content(job: Job, content: Tensor, mask: Tensor | None) -> Tensor | None:
+    """The part of the content image that a style replaces.
+
+    Args:
+        job: whose content image may be transparent.
+        content: the content image at any size, 1 x 3 x H x W.
+        mask: where the style applies, 1 x 1 x H x W; None for everywhere.
+
+    Returns:
+        How much each place counts, 1 x 1 x H x W, or None where all of it counts.
+    """
+    visible = visible_part(job.content, (content.shape[3], content.shape[2]), content)
+    if mask is None or visible is None:
+        return visible if mask is None else mask
+    return visible * mask if (visible * mask).sum() else mask
 
 
 def visible_part(picture: Picture, size: tuple[int, int], like: Tensor) -> Tensor | None:

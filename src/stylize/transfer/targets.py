@@ -16,7 +16,7 @@ from .color import COLOR_MODES
 from .features import Features, find_features
 from .job import Job
 from .losses import gram_and_weight, sum_and_weight
-from .styles import masks_at, shown_size, shown_style
+from .styles import masks_at, part_of_content, shown_size, shown_style
 from .tensors import to_tensor
 
 #: Side, in pixels, of the tiles in which a large style image is shown to the network, and the
@@ -117,20 +117,19 @@ def _regions(vgg: Vgg19, cache: StyleCache, job: Job, content: Tensor) -> list[R
     if not job.style_layers:
         return []
     if not job.masks:
-        blend = Statistics({}, {})
-        for style, share in zip(job.styles, job.shares, strict=True):
-            statistics = _style_statistics(vgg, cache, job, style, content, None)
-            for mixed, own in zip(blend, statistics, strict=True):
-                for layer, values in own.items():
-                    mixed[layer] = mixed.get(layer, 0) + share * values
-        return [Region(*blend)]
+        parts = [
+            (share, _style_statistics(vgg, cache, job, style, content, None))
+            for style, share in zip(job.styles, job.shares, strict=True)
+        ]
+        return [Region(*_weakened(vgg, job, _blended(parts), content, None))]
     size = (content.shape[3], content.shape[2])
     regions = []
     for style, mask in zip(job.styles, masks_at(job, size).to(content), strict=True):
         mask = mask[None]
         guides = guidance.guides(mask, job.style_layers)
         if guides:  # otherwise the region is too small to be seen at this size
-            grams, means = _style_statistics(vgg, cache, job, style, content, mask)
+            statistics = _style_statistics(vgg, cache, job, style, content, mask)
+            grams, means = _weakened(vgg, job, statistics, content, mask)
             region = Region(
                 {layer: grams[layer] for layer in guides},
                 {layer: means[layer] for layer in guides},
@@ -139,6 +138,39 @@ def _regions(vgg: Vgg19, cache: StyleCache, job: Job, content: Tensor) -> list[R
             )
             regions.append(region)
     return regions
+
+
+def _blended(parts: Sequence[tuple[float, Statistics]]) -> Statistics:
+    """The sum of statistics, each multiplied by its share."""
+    blend = Statistics({}, {})
+    for share, statistics in parts:
+        for mixed, own in zip(blend, statistics, strict=True):
+            for layer, values in own.items():
+                mixed[layer] = mixed.get(layer, 0) + share * values
+    return blend
+
+
+def _weakened(
+    vgg: Vgg19, job: Job, style: Statistics, content: Tensor, mask: Tensor | None
+) -> Statistics:
+    """The statistics that lie between the content image's own and the style's.
+
+    Not in the paper. A lower weight of the style gives no even steps: in few iterations a picture
+    that starts as noise does not come back to the photo.
+
+    Args:
+        vgg: the network.
+        job: whose `--strength` says how near to the style's they are.
+        style: the style's statistics.
+        content: the content image, 1 x 3 x H x W.
+        mask: where the style applies, 1 x 1 x H x W; None for everywhere.
+    """
+    strength = job.options.strength
+    if strength == 1:
+        return style
+    where = part_of_content(job, content, mask)
+    own = style_statistics(vgg, content, tuple(job.style_layers), where)
+    return _blended([(strength, style), (1 - strength, own)])
 
 
 def _style_statistics(
