@@ -147,6 +147,7 @@ def _open_atomic(path: str | os.PathLike[str], untyped: int = 0) -> Iterator[IO[
             # Without this, the name could exist without its data after a power cut.
             os.fsync(file.fileno())
         folder.replace(temporary, folder.target)
+        _check_regular(folder)
         folder.sync()
 
 
@@ -281,6 +282,18 @@ def _copy_mode(folder: _Folder, file: IO[bytes]) -> None:
         if stat.S_ISREG(old.st_mode) and hasattr(os, "fchmod"):
             allowed = 0o777 if old.st_uid == new.st_uid else new.st_mode & 0o777
             os.fchmod(file.fileno(), old.st_mode & allowed)
+
+
+def _check_regular(folder: _Folder) -> None:
+    """Check that it was not a link that got the name of the file. It would be followed next time.
+
+    Raises:
+        OSError: in a folder that other users can write to, one of them exchanged the new file.
+    """
+    with suppress(FileNotFoundError):
+        if stat.S_ISLNK(folder.status(folder.target).st_mode):
+            folder.remove(folder.target)
+            raise OSError("another user put a link in its place")
 
 
 def set_aside(path: str | os.PathLike[str], untyped: int = 0) -> str:
@@ -444,7 +457,7 @@ def _acquire(
             if not os.path.lexists(lock_path):
                 raise
             reason = error.strerror or error
-            log.warning("%s: cannot be used (%s); painting without a lock", lock_path, reason)
+            log.warning("%s: cannot be used (%s); going on without a lock", lock_path, reason)
             return None
     return file_lock
 

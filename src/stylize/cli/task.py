@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from ..errors import ExitCode, OptionError, StylizeError
-from ..files import file_id
+from ..files import file_id, real_target
 from ..network.names import WEIGHTS, split_weights
 from ..settings.options import Options, flag
 from ..settings.recipe import Recipe
@@ -132,15 +132,18 @@ class Task:
         return files
 
     @property
-    def outputs(self) -> dict[str, str]:
-        """Every file that is written, by the option that names it, with "-" for standard output."""
+    def outputs(self) -> dict[str, tuple[str, int]]:
+        """Every file that is written, by the option that names it, with "-" for standard output.
+
+        Beside each is how many of the path's last parts the user did not type.
+        """
         files = {
-            "-o": self.output,
-            "--timelapse": self.arguments.timelapse,
-            "--trace": self.arguments.trace,
-            "--checkpoint": self.checkpoint,
+            "-o": (self.output, self.untyped),
+            "--timelapse": (self.arguments.timelapse, 0),
+            "--trace": (self.arguments.trace, 0),
+            "--checkpoint": (self.checkpoint, self.checkpoint_untyped),
         }
-        return {option: path for option, path in files.items() if path}
+        return {option: (path, untyped) for option, (path, untyped) in files.items() if path}
 
 
 class Status(StrEnum):
@@ -232,11 +235,11 @@ def check_overwrites(tasks: Sequence[Task]) -> None:
     written: dict[str, str] = {}
     # One page shows all pictures.
     pages = filter(None, {task.arguments.report for task in tasks})
-    for files in [{"--report": page} for page in pages] + [task.outputs for task in tasks]:
-        for option, path in files.items():
+    for files in [{"--report": (page, 0)} for page in pages] + [task.outputs for task in tasks]:
+        for option, (path, untyped) in files.items():
             if _file_id(path, sys.stdout) in input_files:
                 raise OptionError(f"{option} {path}: is an input too; choose another name")
-            place = path if path == "-" else os.path.realpath(path)
+            place = path if path == "-" else os.fspath(real_target(path, untyped))
             if place in written:
                 if written[place] == option:
                     raise OptionError(f"{option} {path}: two results would have this name")
