@@ -265,7 +265,7 @@ def test_a_link_in_the_place_of_a_folder_of_our_own_is_refused(
 
 
 @pytest.mark.parametrize("suffix", [".lock", "-0123456789abcdef.part"])
-@pytest.mark.parametrize("kind", ["folder", "link", "another user's file"])
+@pytest.mark.parametrize("kind", ["folder", "link", "hard link", "another user's file"])
 def test_leftovers_that_cannot_be_used_or_removed_cost_a_note(
     kind: str,
     suffix: str,
@@ -280,6 +280,8 @@ def test_leftovers_that_cannot_be_used_or_removed_cost_a_note(
         (leftover / "full").mkdir(parents=True)
     elif kind == "link":
         leftover.symlink_to(victim)
+    elif kind == "hard link":
+        leftover.hardlink_to(victim)
     else:
         leftover.touch()
         refuse_the_file_of_another_user(leftover.name, monkeypatch)
@@ -287,7 +289,7 @@ def test_leftovers_that_cannot_be_used_or_removed_cost_a_note(
     assert result.exit_code == 0
     assert Path("out/a-x.png").is_file()
     assert_unharmed(victim)
-    if (kind, suffix[0]) == ("link", "-"):  # a link can be removed
+    if kind == "hard link" or (kind, suffix[0]) == ("link", "-"):  # which can be removed
         assert files_in("out") == ["a-x.png"]
         assert leftover.name not in result.stderr
     else:
