@@ -233,5 +233,5 @@ def _work(task: Task) -> int:
 def _died(worker: WorkerDied) -> Outcome:
     code = worker.exit_code
     signal_or_code = f"signal {-code}" if code and code < 0 else f"exit code {code}"
-    cause = worker.cause or signal_or_code
-    return Outcome.failed(DeviceError(f"its worker died ({cause}), perhaps for want of memory"))
+    cause = worker.cause or f"its worker died ({signal_or_code})"
+    return Outcome.failed(DeviceError(f"{cause}, perhaps for want of memory"))
