@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,17 @@ log = logging.getLogger(__name__)
 def bars_hidden(quiet: bool) -> bool:
     """Whether progress bars are hidden: by `--quiet`, or because stderr is not a terminal."""
     return quiet or sys.stderr is None or not sys.stderr.isatty()
+
+
+def bar_class() -> "type[tqdm[Any]]":
+    """The bar for this place: a widget in a notebook that has ipywidgets, else a line of text."""
+    # tqdm.auto takes a while to import, and a terminal has no use for it.
+    if "ipykernel" not in sys.modules:
+        return tqdm
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about ipywidgets that are missing
+        from tqdm import auto
+    return auto.tqdm
 
 
 class Bar:
@@ -52,8 +64,9 @@ class Bar:
         self.done += step.scale.cost
         text = f"{step.scale.width}x{step.scale.height} {step.iteration}/{step.iterations}"
         if self.bar is None:
-            self.bar = tqdm(
+            self.bar = bar_class()(
                 desc=text,
+                total=self.done + step.work_left,
                 initial=step.scale.cost,  # the first evaluation ended before the clock starts
                 disable=self.hidden,
                 file=sys.stderr,
@@ -67,6 +80,8 @@ class Bar:
         self.bar.set_postfix_str(f"content {content:.3g}, style {style:.3g}", False)
         # Where a scale ends early, the total shrinks: skipped work must not count as done.
         self.bar.total = self.done + step.work_left
+        if widget := getattr(self.bar, "container", None):  # it has a copy of the total
+            widget.children[1].max = self.bar.total
         self.bar.update(self.done - self.bar.n)
 
 
