@@ -28,7 +28,7 @@ def test_saving_takes_a_small_part_of_the_time(
     saved: list[float] = []
 
     class Checkpoint:
-        def save(self, path: str) -> None:
+        def save(self, path: str, untyped: int) -> None:
             saved.append(clock.now)
             clock.now += saving
 

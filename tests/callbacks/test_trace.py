@@ -59,7 +59,7 @@ def step(iteration: int, total: float = 1.0) -> Any:
     losses = Losses({"content": 0.25, "style": 0.5, "tv": 0.0, "gamut": 0.25}, total)
     scale = SimpleNamespace(width=4, height=3)
     return SimpleNamespace(
-        iteration=iteration, scale=scale, losses=losses, tried=losses, step_length=0.5
+        inputs=(), iteration=iteration, scale=scale, losses=losses, tried=losses, step_length=0.5
     )
 
 

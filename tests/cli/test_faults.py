@@ -200,7 +200,7 @@ def test_a_picture_that_cannot_be_written_is_saved_elsewhere(
     assert place.read_bytes() == expected
 
 
-def disk_full(path: Any) -> Any:
+def disk_full(*_: Any) -> Any:
     raise OSError(28, "No space left on device")
 
 
@@ -263,9 +263,9 @@ def test_a_file_gets_its_name_only_when_it_is_on_the_disk(
         calls.append(f"fsync of the {kind} {name} the name")
         sync(number)
 
-    def record_replace(*args: Any) -> None:
+    def record_replace(*args: Any, **folders: Any) -> None:
         calls.append("replace")
-        replace(*args)
+        replace(*args, **folders)
 
     monkeypatch.setattr(files.os, "fsync", record_fsync)
     monkeypatch.setattr(files.os, "replace", record_replace)

@@ -173,10 +173,10 @@ def test_a_page_that_cannot_be_written_costs_no_picture(
 ) -> None:
     write = files.write
 
-    def refuse_pages(path: Any, data: bytes) -> None:
+    def refuse_pages(path: Any, data: bytes, untyped: int = 0) -> None:
         if str(path).endswith(".html"):
             raise OutputError(f"{path}: No space left on device")
-        write(path, data)
+        write(path, data, untyped)
 
     monkeypatch.setattr(files, "write", refuse_pages)
     result = run_on_folders("photos", "styles", "-o", "out", "--report", "page.html")

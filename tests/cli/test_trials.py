@@ -189,7 +189,7 @@ def test_values_with_commas_are_separated_by_slashes() -> None:
     ("text", "message"),
     [
         (["style-weight"], "give NAME=VALUE"),
-        (["strength=1,2"], "strength is not an option that can be tried"),
+        (["vigour=1,2"], "vigour is not an option that can be tried"),
         (["mask=a.png,b.png"], "mask is not an option that can be tried"),
         (["preset=glaze", "--preset", "impasto"], "--preset: leave it out"),
         (["seed=1", "-o", "{content}.png"], "name one file"),

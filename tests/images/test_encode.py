@@ -150,9 +150,10 @@ def test_a_pipe_or_an_invalid_path_is_refused(tmp_path: Path, photo: str) -> Non
 
 
 def test_missing_permission_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def raise_denied(*_: object) -> None:
+    def raise_denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    monkeypatch.setattr(os, "open", raise_denied)
     monkeypatch.setattr(Path, "open", raise_denied)
     with pytest.raises(OutputError, match=r"a\.png: cannot be written \(Permission denied\)"):
         encode.check_output(tmp_path / "a.png")
@@ -166,7 +167,7 @@ def test_a_failed_write_leaves_the_old_file(
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
 
-    def raise_disk_full(*_: object) -> None:
+    def raise_disk_full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", raise_disk_full)
@@ -196,13 +197,13 @@ def test_a_temporary_file_that_another_run_deletes_is_written_again(
 ) -> None:
     """A run that has the lock for that name takes it for the remains of a killed run."""
     replace = os.replace
-    parts: list[Path] = []
+    parts: list[str] = []
 
-    def delete_first_part(part: Path, target: Path) -> None:
+    def delete_first_part(part: str, target: str, **folders: Any) -> None:
         parts.append(part)
         if len(parts) == 1:
-            part.unlink()
-        replace(part, target)
+            (tmp_path / part).unlink()
+        replace(part, target, **folders)
 
     monkeypatch.setattr(os, "replace", delete_first_part)
     files.write(tmp_path / "a.png", b"data")

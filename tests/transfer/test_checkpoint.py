@@ -363,8 +363,84 @@ def test_an_unusable_checkpoint_is_renamed_and_reported(small: Any) -> None:
     result = small("-n", "3")
     assert result.exit_code == 0
     assert "is not a checkpoint of this version of stylize; renamed it to" in result.stderr
+    assert "deleted" not in result.stderr, "it is not ours"
     assert Path("out.png.checkpoint.unused").read_text() == "Dear diary"
     assert not Path("out.png.checkpoint").exists()
+
+
+def test_every_checkpoint_begins_as_autosave_expects(
+    stylizer: Stylizer, job: Job, tmp_path: Path
+) -> None:
+    assert not autosave.is_checkpoint(tmp_path / "a")
+    interrupt_run(1, stylizer, job).save(tmp_path / "a")
+    assert autosave.is_checkpoint(tmp_path / "a")
+
+
+@pytest.mark.fault("a corrupted checkpoint")
+@pytest.mark.parametrize("args", [(), ("--checkpoint", "out.png.checkpoint")], ids=str)
+def test_checkpoints_that_were_set_aside_go_when_the_picture_is_done(
+    args: tuple[str, ...], small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of earlier runs. Until then nothing is replaced, and what is not ours stays."""
+    head = "stylize checkpoint 3\n"
+    Path("out.png.checkpoint").write_text(f"{head}damaged")
+    Path("out.png.checkpoint.unused").write_text("Dear diary")
+    Path("out.png.checkpoint.unused-2").write_text(f"{head}older")
+    with monkeypatch.context() as patch:
+        undo = raise_signal_at(1, signal.SIGTERM, patch)
+        result = small(*args, "-n", "3")
+        undo()
+    assert result.exit_code == 143
+    assert "out.png.checkpoint: is damaged; renamed it to out.png.checkpoint.unused-3" in (
+        result.stderr
+    )
+    assert "started over; it is deleted when the picture is done" in result.stderr
+    assert Path("out.png.checkpoint.unused").read_text() == "Dear diary"
+    assert Path("out.png.checkpoint.unused-2").read_text() == f"{head}older"
+    assert Path("out.png.checkpoint.unused-3").read_text() == f"{head}damaged"
+    assert small(*args, "-n", "3").exit_code == 0
+    assert sorted(path.name for path in Path().glob("*.checkpoint*")) == [
+        "out.png.checkpoint.unused"
+    ]
+
+
+@pytest.mark.usefixtures("painter")
+@pytest.mark.parametrize(
+    ("kind", "code", "advice"),
+    [
+        ("folder", 4, "is a folder; give a file name"),
+        ("foreign", 2, "is not a checkpoint of stylize; name another file"),
+        ("link", 2, "is not a checkpoint of stylize; name another file"),
+        ("nowhere", 4, "there is no folder"),
+    ],
+)
+@pytest.mark.parametrize("args", [(), ("--dry-run",)], ids=str)
+def test_a_named_checkpoint_that_is_none_is_refused_before_the_work(
+    args: tuple[str, ...], kind: str, code: int, advice: str, small: Any
+) -> None:
+    if kind == "folder":
+        Path("mine").mkdir()
+        Path("mine/file").write_text("Dear diary")
+    elif kind != "nowhere":
+        Path("mine").write_text("Dear diary")
+    name = {"link": "link", "nowhere": "no/where"}.get(kind, "mine")
+    if kind == "link":
+        if sys.platform == "win32":
+            pytest.skip("links need a privilege on Windows")
+        Path("link").symlink_to("mine")
+    before = sorted(Path().rglob("*"))
+    result = small("--checkpoint", name, *args)
+    assert result.exit_code == code
+    assert f"--checkpoint {name}: {advice}" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(Path().rglob("*")) == before, "nothing was painted or renamed"
+
+
+def test_an_empty_file_may_be_named_for_a_checkpoint(small: Any) -> None:
+    Path("empty").touch()
+    result = small("--checkpoint", "empty", "-n", "1")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert not Path("empty.unused").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent differently there")

@@ -3,12 +3,13 @@
 import contextlib
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .. import files
-from ..errors import CheckpointError, StylizeError
+from ..errors import CheckpointError, OptionError, OutputError, StylizeError
 
 if TYPE_CHECKING:
     from ..transfer.checkpoint import Checkpoint
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: What the checkpoints of all versions of stylize begin with.
+HEAD = b"stylize checkpoint "
 #: Saving takes at most one part in so many of the time: a checkpoint of a poster has gigabytes.
 PARTS = 20
 
@@ -32,15 +35,21 @@ class Autosave:
         seconds: from one checkpoint to the next, or longer where saving takes long.
         stopping: says whether the run ends after the present step; a checkpoint is then saved at
             once.
+        untyped: how many of the path's last parts the user did not type, as in `files.write`.
 
     Attributes:
         exists: whether the file holds a checkpoint of this run.
     """
 
     def __init__(
-        self, path: str | None, seconds: float, stopping: Callable[[], object] = lambda: False
+        self,
+        path: str | None,
+        seconds: float,
+        stopping: Callable[[], object] = lambda: False,
+        untyped: int = 0,
     ) -> None:
         self.path, self.seconds, self.stopping = path, seconds, stopping
+        self.untyped = untyped
         self.due = time.monotonic() + seconds
         self.latest: Step | None = None
         self.exists = self.reported = False
@@ -66,7 +75,8 @@ class Autosave:
     def load(self, stylizer: "Stylizer", job: "Job", resume: bool) -> "Checkpoint | None":
         """The checkpoint of an earlier run of the same picture, if there is one.
 
-        An unusable checkpoint is renamed and reported.
+        An unusable checkpoint is reported, and set aside until the picture is done. If that fails,
+        it stays where it is, and the run has no checkpoints.
 
         Args:
             stylizer: that is going to paint.
@@ -75,19 +85,20 @@ class Autosave:
         """
         if self.path is None:
             return None
-        with contextlib.suppress(OSError):
-            files.remove_stale_parts(self.path)
-        if not os.path.lexists(self.path):
+        files.remove_stale_parts(self.path, self.untyped)
+        found = files.real_target(self.path, self.untyped)
+        if (
+            not os.path.lexists(found) or not found.lstat().st_size
+        ):  # an empty file: nothing to lose
             return None
         from ..transfer.checkpoint import Checkpoint
 
         try:
+            if self.untyped and os.path.islink(self.path):
+                raise CheckpointError(f"{self.path}: is a link")
             checkpoint = Checkpoint.load(self.path, stylizer.recipe(job), stylizer.device)
         except CheckpointError as error:
-            renamed = f"{self.path}.unused"
-            with contextlib.suppress(OSError):
-                os.replace(self.path, renamed)
-            log.warning("%s; renamed it to %s, started over", error, renamed)
+            self._set_aside(self.path, error)
             return None
         self.exists = True
         if not resume:
@@ -96,6 +107,19 @@ class Autosave:
         done = checkpoint.iteration(job)
         log.warning("%s: resuming after iteration %d of %d", self.path, done, iterations)
         return checkpoint
+
+    def _set_aside(self, path: str, error: CheckpointError) -> None:
+        """Rename a checkpoint that cannot be used, and say what was done."""
+        try:
+            renamed = files.set_aside(path, self.untyped)
+        except (OSError, OutputError) as failure:
+            reason = getattr(failure, "strerror", None) or failure
+            done = "started over, without checkpoints"
+            log.warning("%s; it cannot be renamed (%s), %s", error, reason, done)
+            self.path = None
+            return
+        until = "; it is deleted when the picture is done" if is_checkpoint(renamed) else ""
+        log.warning("%s; renamed it to %s, started over%s", error, renamed, until)
 
     def __call__(self, step: "Step") -> None:
         """Save a checkpoint if it is time to."""
@@ -113,7 +137,7 @@ class Autosave:
             return False
         started = time.monotonic()
         try:
-            self.latest.checkpoint().save(self.path)
+            self.latest.checkpoint().save(self.path, self.untyped)
             self.exists = True
             return True
         except (StylizeError, MemoryError, RuntimeError) as error:  # the run is worth more
@@ -127,7 +151,36 @@ class Autosave:
             self.due = now + max(self.seconds, (PARTS - 1) * (now - started))
 
     def delete(self) -> None:
-        """Delete the file, because the picture is complete."""
-        if self.path and self.exists:
-            with contextlib.suppress(OSError):
-                os.unlink(self.path)
+        """Delete the file, and those that were set aside, because the picture is complete."""
+        if not self.path:
+            return
+        if self.exists:
+            files.remove(self.path, self.untyped)
+        for path in files.names_aside(self.path, self.untyped):
+            if is_checkpoint(path):
+                files.remove(path, untyped=max(1, self.untyped))
+
+
+def is_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins like a checkpoint of any version of stylize, damaged or not."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG(os.lstat(path).st_mode):  # a pipe would be waited for
+            with open(path, "rb") as file:
+                return file.read(len(HEAD)) == HEAD
+    return False
+
+
+def check_named(path: str) -> None:
+    """Check that a checkpoint can be saved under a name that the user typed.
+
+    Raises:
+        OptionError: there is a file that is not a checkpoint, and not empty.
+        OutputError: it is a folder, or cannot be written.
+    """
+    try:
+        files.check_writable(path)
+    except OutputError as error:
+        raise OutputError(f"--checkpoint {error}") from error
+    real = files.real_target(path)
+    if real.exists() and real.stat().st_size and not is_checkpoint(real):
+        raise OptionError(f"--checkpoint {path}: is not a checkpoint of stylize; name another file")

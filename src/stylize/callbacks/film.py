@@ -62,23 +62,24 @@ class Snapshots:
         self.every, self.save, self.suffix = every, save, suffix
         self.taken = 0
         self.folder = Path(folder)
-        with (
-            files.output_errors(folder),
-            files.temporary_beside(files.nearest_existing_folder(folder) / "snapshot"),
-        ):
-            pass
+        with files.output_errors(folder):
+            existing = files.nearest_existing_folder(folder)
+            with files.temporary_beside(existing / "snapshot"):
+                pass
 
     def __call__(self, step: "Step") -> None:
         """Write the picture if a snapshot is due.
 
         Raises:
+            OptionError: it would replace one of the run's inputs.
             OutputError: the folder cannot be created, or what `save` raises.
         """
         due = step.iteration // self.every
         if due > self.taken:
-            with files.output_errors(self.folder):
-                self.folder.mkdir(parents=True, exist_ok=True)
-            self.save(step.picture(), self.folder / f"{step.iteration:06}{self.suffix}")
+            path = self.folder / f"{step.iteration:06}{self.suffix}"
+            files.check_not_input(path, step.inputs)
+            files.make_parent(path)
+            self.save(step.picture(), path)
         self.taken = due
 
 
@@ -141,7 +142,13 @@ class Timelapse:
             self._forget()
 
     def __call__(self, step: "Step") -> None:
-        """Take a step. Only a step that becomes a frame is asked for its picture."""
+        """Take a step. Only a step that becomes a frame is asked for its picture.
+
+        Raises:
+            OptionError: the film would replace one of the run's inputs.
+        """
+        if self.latest is None:
+            files.check_not_input(self.path, step.inputs)
         self.latest = step
         # From 0 to FRAMES - 1. Only the last planned iteration gets the last place, which is
         # therefore free for the last picture of a run that ended early.

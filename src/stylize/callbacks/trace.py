@@ -46,12 +46,14 @@ class Trace:
         """Write a line.
 
         Raises:
+            OptionError: it would replace one of the run's inputs.
             OutputError: it cannot be written.
         """
         now = time.perf_counter()
         seconds, self.last = now - self.last, now
         with files.output_errors(self.path):
             if self.file is None:
+                files.check_not_input(self.path, step.inputs)
                 self._open(step.iteration)
             assert self.file
             self.elapsed += seconds

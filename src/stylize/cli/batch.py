@@ -200,8 +200,8 @@ def outcome_without_painting(task: Task, pending: Callable[[str], set[str]]) -> 
         task: what to paint.
         pending: `files.pending_prefixes`, which may remember the folders that it has listed.
     """
-    folder, name = os.path.split(os.path.realpath(task.output))
-    if files.temporary_prefix(name) in pending(folder):
+    target = files.real_target(task.output, task.untyped)
+    if files.temporary_prefix(target.name) in pending(os.fspath(target.parent)):
         return None  # another run is painting it, or left files that must be cleaned up
     try:
         reason = reason_to_skip(task)

@@ -196,6 +196,7 @@ def pair_up(contents: Found, styles: Found, arguments: Arguments) -> list[Task]:
             tuple(style.path for style in group),
             os.path.join(base, name),
             arguments,
+            untyped=1,
         )
         for (content, group), name in zip(pairs, names, strict=True)
     ]

@@ -24,7 +24,7 @@ from PIL import Image
 from .. import files
 from ..errors import OptionError, OutputError, PictureError, StylizeError
 from ..images.picture import Picture, load_picture
-from ..settings.options import Options, flag
+from ..settings.options import READABLE, Options, flag
 from ..settings.recipe import show_recipe
 from ..transfer.step import Step
 from . import report
@@ -167,8 +167,7 @@ class Page:
         try:
             if so_far:
                 self.entries[0].image = encoded(_from_floats(so_far.picture()), self.side)
-            with files.output_errors(self.path):
-                os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
+            files.make_parent(self.path)
             files.write(self.path, self.html(running).encode("utf-8", "replace"))
         except Exception as error:  # whatever it is, the run is worth more
             self.error = error
@@ -368,7 +367,7 @@ def load_small(path: str, side: int) -> Picture:
         PictureError: it cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=READABLE) as image:
             if image.format == "JPEG":
                 image.draft("RGB", (2 * side, 2 * side))
                 return load_picture(image)

@@ -1,7 +1,6 @@
 """What a worker does with one picture of a folder that other runs may share."""
 
 import logging
-import os
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,21 +47,11 @@ class Painter:
         wait = (lambda: not notify(None)) if assignment.patient else None
 
         def work() -> Outcome:
-            make_folder(task)
-            with files.lock(task.output, wait):
+            files.make_parent(task.output, task.untyped)
+            with files.lock(task.output, wait, task.untyped):
                 return paint(task, self.resources, watch_for(notify))
 
         return attempt(work, self.resources)
-
-
-def make_folder(task: Task) -> None:
-    """Create the folder of a task's result.
-
-    Raises:
-        OutputError: it cannot be created.
-    """
-    with files.output_errors(task.output):
-        os.makedirs(os.path.dirname(task.output) or ".", exist_ok=True)
 
 
 def watch_for(notify: Report) -> Watch:

@@ -16,7 +16,7 @@ from ..network.names import WEIGHTS, split_weights
 from ..settings.options import Options
 from . import single
 from .cluster import LATER, Cluster, Finished, Later, Shared
-from .painter import Assignment, attempt, make_folder, watch_for
+from .painter import Assignment, attempt, watch_for
 from .single import Inputs, Painted, Resources, Stop
 from .task import Outcome, Status, Task
 from .workers import Executor, OnMessage, Report, Results, Tasks, WorkerDied
@@ -140,8 +140,8 @@ class Courier(Executor[Assignment, Outcome | None]):
         lock = contextlib.ExitStack()
 
         def pack() -> Parcel | Outcome:
-            make_folder(task)
-            lock.enter_context(files.lock(task.output))
+            files.make_parent(task.output, task.untyped)
+            lock.enter_context(files.lock(task.output, untyped=task.untyped))
             if reason := single.check(task):
                 return Outcome(Status.SKIPPED, reason)
             content = PictureFile.read(task.content)

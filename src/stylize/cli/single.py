@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import files
-from ..callbacks.autosave import Autosave
+from ..callbacks.autosave import Autosave, check_named
 from ..callbacks.film import Snapshots, Timelapse
 from ..callbacks.isolated import Isolated
 from ..callbacks.progress import Bar, Forecast, bars_hidden
@@ -180,9 +180,11 @@ def check(task: Task) -> str:
     check_overwrites([task])
     reason = reason_to_skip(task)
     if not reason and task.output != "-":
-        encode.check_output(task.output, depth=task.options.depth)
+        encode.check_output(task.output, depth=task.options.depth, untyped=task.untyped)
     if not reason and task.arguments.trace:
         files.check_writable(task.arguments.trace)
+    if not reason and task.arguments.checkpoint:
+        check_named(task.arguments.checkpoint)
     return reason
 
 
@@ -207,7 +209,8 @@ def paint(task: Task, resources: Resources, watch: Watch) -> Outcome:
     inputs = Inputs()
     job = read(task, resources, inputs)
     stop = Stop(watch)
-    autosave = Autosave(task.checkpoint, task.arguments.checkpoint_every, stop.stopping)
+    every = task.arguments.checkpoint_every
+    autosave = Autosave(task.checkpoint, every, stop.stopping, task.checkpoint_untyped)
     with film or contextlib.nullcontext():  # written last, so that its failure costs no picture
         painted = paint_job(task, job, resources, inputs, stop, autosave, film, trace)
         if painted.data is None:
@@ -376,8 +379,10 @@ def _snapshots(task: Task, job: Job, stylizer: "Stylizer") -> Snapshots | None:
         return None
     recipe = stylizer.recipe(job, complete=False)
 
+    untyped = max(1, task.untyped) + 1  # their folder is not typed either
+
     def save(pixels: "NDArray[Any]", path: Path) -> None:
-        encode.save(pixels, path, task.options, recipe, job.content.exif)
+        encode.save(pixels, path, task.options, recipe, job.content.exif, untyped)
 
     return Snapshots(task.snapshots, every, save, Path(task.output).suffix)
 
@@ -416,7 +421,7 @@ def deliver(task: Task, data: bytes) -> None:
         if task.output == "-":
             terminal.write_stdout(data)
         else:
-            files.write(task.output, data)
+            files.write(task.output, data, task.untyped)
     except OutputError as error:
         name = f"out{FORMATS[_format(task)][0]}" if task.output == "-" else task.output
         place = files.save_elsewhere(data, name)

@@ -5,7 +5,6 @@ A task is small, and can be sent to another process.
 
 import contextlib
 import os
-import stat
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from ..errors import ExitCode, OptionError, StylizeError
+from ..files import file_id, real_target
 from ..network.names import WEIGHTS, split_weights
 from ..settings.options import Options, flag
 from ..settings.recipe import Recipe
@@ -91,12 +91,14 @@ class Task:
         styles: paths of the style images; one may be "-".
         output: path of the result, or "-" for standard output.
         arguments: of the command that this picture is part of.
+        untyped: how many of the last parts of `output` the user did not type, as in `files.write`.
     """
 
     content: str
     styles: tuple[str, ...]
     output: str
     arguments: Arguments
+    untyped: int = 0
 
     @property
     def options(self) -> Options:
@@ -109,6 +111,11 @@ class Task:
         none = self.output == "-" or self.arguments.cluster
         beside = None if none else f"{self.output}.checkpoint"
         return self.arguments.checkpoint or beside
+
+    @property
+    def checkpoint_untyped(self) -> int:
+        """How many of the last parts of `checkpoint` the user did not type."""
+        return 0 if self.arguments.checkpoint else max(1, self.untyped)
 
     @property
     def snapshots(self) -> str:
@@ -125,15 +132,18 @@ class Task:
         return files
 
     @property
-    def outputs(self) -> dict[str, str]:
-        """Every file that is written, by the option that names it, with "-" for standard output."""
+    def outputs(self) -> dict[str, tuple[str, int]]:
+        """Every file that is written, by the option that names it, with "-" for standard output.
+
+        Beside each is how many of the path's last parts the user did not type.
+        """
         files = {
-            "-o": self.output,
-            "--timelapse": self.arguments.timelapse,
-            "--trace": self.arguments.trace,
-            "--checkpoint": self.checkpoint,
+            "-o": (self.output, self.untyped),
+            "--timelapse": (self.arguments.timelapse, 0),
+            "--trace": (self.arguments.trace, 0),
+            "--checkpoint": (self.checkpoint, self.checkpoint_untyped),
         }
-        return {option: path for option, path in files.items() if path}
+        return {option: (path, untyped) for option, (path, untyped) in files.items() if path}
 
 
 class Status(StrEnum):
@@ -225,11 +235,11 @@ def check_overwrites(tasks: Sequence[Task]) -> None:
     written: dict[str, str] = {}
     # One page shows all pictures.
     pages = filter(None, {task.arguments.report for task in tasks})
-    for files in [{"--report": page} for page in pages] + [task.outputs for task in tasks]:
-        for option, path in files.items():
+    for files in [{"--report": (page, 0)} for page in pages] + [task.outputs for task in tasks]:
+        for option, (path, untyped) in files.items():
             if _file_id(path, sys.stdout) in input_files:
                 raise OptionError(f"{option} {path}: is an input too; choose another name")
-            place = path if path == "-" else os.path.realpath(path)
+            place = path if path == "-" else os.fspath(real_target(path, untyped))
             if place in written:
                 if written[place] == option:
                     raise OptionError(f"{option} {path}: two results would have this name")
@@ -241,6 +251,11 @@ def check_overwrites(tasks: Sequence[Task]) -> None:
     if any(task.arguments.snapshot_every for task in tasks):
         folders = {os.path.dirname(os.path.realpath(path)) for path in (*inputs, *written)}
         for task in tasks:
+            if os.path.islink(task.snapshots):
+                raise OptionError(
+                    f"--snapshot-every: {task.snapshots} is a link; remove it, or choose another"
+                    " OUTPUT"
+                )
             if os.path.realpath(task.snapshots) in folders:
                 raise OptionError(
                     f"--snapshot-every: {task.snapshots} also contains inputs or outputs; choose"
@@ -252,16 +267,9 @@ def check_overwrites(tasks: Sequence[Task]) -> None:
 
 
 def _file_id(path: str, standard: Any) -> tuple[int, int] | None:
-    """What is the same for two names of one regular file; None if there is no such file.
-
-    Args:
-        path: of the file, or "-".
-        standard: the stream that "-" stands for.
-    """
+    """`files.file_id` of a path, or for "-" of the stream that it stands for."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        found = os.fstat(standard.fileno()) if path == "-" else os.stat(path)
-        if stat.S_ISREG(found.st_mode):
-            return found.st_dev, found.st_ino
+        return file_id(standard.fileno() if path == "-" else path)
     return None
 
 

@@ -129,6 +129,7 @@ def _task(arguments: Arguments, trial: Trial, name: str) -> Task:
         arguments.styles,
         output,
         replace(arguments, options=trial.options, output=output, trials=()),
+        untyped=2,  # the folder is not typed either
     )
 
 

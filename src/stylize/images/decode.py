@@ -18,6 +18,7 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import BITSPERSAMPLE, ICCPROFILE, TiffImageFile
 
 from ..errors import PictureError
+from ..settings.options import READABLE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +78,7 @@ def decode(data: bytes) -> Decoded:
     """
     with _library_warnings_silenced():
         try:
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=READABLE)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise
         except Exception:

@@ -41,7 +41,10 @@ def format_of(path: str | os.PathLike[str]) -> str:
 
 
 def check_output(
-    path: str | os.PathLike[str], size: tuple[int, int] = (1, 1), depth: int = 8
+    path: str | os.PathLike[str],
+    size: tuple[int, int] = (1, 1),
+    depth: int = 8,
+    untyped: int = 0,
 ) -> None:
     """Check, before the work, that a picture can be written at `path`.
 
@@ -49,6 +52,7 @@ def check_output(
         path: path of the result.
         size: (width, height) of the result, in pixels.
         depth: bits per channel.
+        untyped: as in `files.write`.
 
     Raises:
         OptionError: as in `check_format`.
@@ -56,7 +60,7 @@ def check_output(
             permission is missing, or the format cannot hold that size.
     """
     check_format(format_of(path), size, depth)
-    files.check_writable(path)
+    files.check_writable(path, untyped)
 
 
 def check_format(format: str, size: tuple[int, int] = (1, 1), depth: int = 8) -> None:
@@ -128,21 +132,23 @@ def save(
     options: Options,
     recipe: Recipe | None = None,
     exif: bytes = b"",
+    untyped: int = 0,
 ) -> None:
     """Write a picture in the format of the path's suffix; the file is complete or not written.
 
     Args:
         pixels: as in `encode`.
-        path: path of the file; a link is followed, an existing file is replaced.
+        path: path of the file; an existing file is replaced.
         options: as in `encode`.
         recipe: as in `encode`.
         exif: as in `encode`.
+        untyped: as in `files.write`.
 
     Raises:
         OptionError: as in `encode`.
         OutputError: the suffix is unknown, or the file cannot be written.
     """
-    files.write(path, encode(pixels, format_of(path), options, recipe, exif))
+    files.write(path, encode(pixels, format_of(path), options, recipe, exif), untyped)
 
 
 def to_image(pixels: "NDArray[Any]") -> Image.Image:

@@ -47,12 +47,14 @@ class Picture:
             with their shape and type.
         exif: EXIF as Pillow's `exif=` accepts it when a picture is saved, without the tags that
             are false for an upright picture of another size; b"" if there was none or it is broken.
+        path: of the file on this machine that it was read from, absolute; "" if there was none.
     """
 
     pixels: "NDArray[Any]"
     name: str
     digest: str
     exif: bytes = b""
+    path: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -186,7 +188,20 @@ def load_picture(source: Source, name: str = "picture") -> Picture:
         raise PictureError(f"{name}: damaged or cut short ({reason})") from error
     if decoded.remark:
         log.warning("%s: %s", name, decoded.remark)
-    return Picture(pixels, name, digest or _digest_of_pixels(pixels), decoded.exif)
+    digest = digest or _digest_of_pixels(pixels)
+    return Picture(pixels, name, digest, decoded.exif, _path_of(source))
+
+
+def _path_of(source: Source) -> str:
+    """Return the absolute path of the file that a source is or was read from; "" if there is none.
+
+    Open files and PIL images know it, unless they were never files.
+    """
+    if isinstance(source, PictureFile):
+        return ""  # the file is on another machine
+    if not isinstance(source, (str, os.PathLike)):
+        source = getattr(source, "filename", None) or getattr(source, "name", None)
+    return os.path.abspath(source) if isinstance(source, (str, os.PathLike)) else ""
 
 
 def _read_bytes(source: "str | os.PathLike[str] | IO[bytes]") -> bytes:

@@ -11,6 +11,7 @@ from PIL import ExifTags, Image
 
 from ..errors import PictureError
 from ..files import stat_key
+from ..settings.options import READABLE
 from .picture import load_picture
 
 #: Suffixes of pictures. HEIC cannot be read here, but it is in the list so that a folder of HEIC
@@ -49,7 +50,7 @@ def _cached_size(path: str, _stat_key: object) -> tuple[int, int]:
     """Return `picture_size` of a file; `_stat_key` changes when the file does."""
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(path) as image:
+        with Image.open(path, formats=READABLE) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
                 raise ValueError("too large; load_picture below raises the error for the user")
             is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
@@ -66,7 +67,7 @@ def is_complete(path: str | os.PathLike[str]) -> bool:
     """
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(path) as image:
+        with Image.open(path, formats=READABLE) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
                 return True
     try:

@@ -24,6 +24,12 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "tiff": (".tif", ".tiff"),
     "avif": (".avif",),
 }
+#: The formats of pictures that are read, by Pillow's names, the common ones first. Pillow looks at
+#: a file's content and not at its name, and starts another program, Ghostscript, for EPS.
+READABLE = (
+    *("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "JPEG2000", "PPM"),
+    "TGA",  # the last, because it has no signature
+)
 
 #: The largest weight. Only the ratio of the weights matters, and up to this limit the product of a
 #: weight and a loss is a finite number.

@@ -39,6 +39,7 @@ class Checkpoint:
         state: of the optimiser at this scale; None for its start.
         losses: after each evaluation until then, over all scales.
         seconds: of wall time until then.
+        path: of the file that it was read from, absolute; "" if there was none.
     """
 
     recipe: Recipe
@@ -47,6 +48,7 @@ class Checkpoint:
     state: State | None
     losses: tuple[Losses, ...]
     seconds: float
+    path: str = ""
 
     def iteration(self, job: Job) -> int:
         """The number of the last evaluation that it contains, as in `Step`."""
@@ -62,8 +64,12 @@ class Checkpoint:
         state, self.state = self.state, None
         return state
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], untyped: int = 0) -> None:
         """Write it in the place of an older one.
+
+        Args:
+            path: of the file.
+            untyped: as in `files.write`.
 
         Raises:
             OutputError: the file cannot be written.
@@ -76,7 +82,7 @@ class Checkpoint:
             "seconds": self.seconds,
             "places": [[each.iteration, each.size, each.seconds] for each in self.losses],
         }
-        with files.open_atomic(path) as file:
+        with files.open_atomic(path, untyped) as file:
             file.write(_HEAD)
             rest = _HashingWriter(file)
             file.write(rest.line())  # a placeholder of the same length
@@ -123,7 +129,9 @@ class Checkpoint:
                 losses[number] = replace(losses[number], iteration=at, size=size, seconds=seconds)
             state = _state_from_dict(content["state"])
             scale, coarser = content["scale"], content["coarser"]
-            return cls(recipe, scale, coarser, state, tuple(losses), content["seconds"])
+            seconds = content["seconds"]
+            path = os.path.abspath(path)
+            return cls(recipe, scale, coarser, state, tuple(losses), seconds, path)
         except (CheckpointError, DeviceError):
             raise
         except OSError as error:

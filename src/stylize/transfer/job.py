@@ -4,6 +4,7 @@ So whatever is wrong with the input is reported before anything that takes time.
 """
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..errors import OptionError, PictureError
 from ..images.picture import Picture, Source, load_mask, load_picture
 from ..images.probe import picture_size
-from ..network.names import parse_layers, smallest_side
+from ..network.names import WEIGHTS, parse_layers, smallest_side, split_weights
 from ..settings.options import STARTS, Options, flag
 from .scales import Scale, check_shorter_side, plan_scales, result_size, scales_beyond
 
@@ -39,6 +40,7 @@ class Job:
         scales: the sizes at which the picture is painted, coarse to fine.
         digests: SHA-256 of the files, for the recipe: "content", "styles", and, where there are
             any, "masks", "init" and "enlarge".
+        inputs: absolute paths of all files that were read for it, or are read by the network.
         fitted: whether `--size fit` chose the size.
     """
 
@@ -54,6 +56,7 @@ class Job:
     smallest: int
     scales: tuple[Scale, ...]
     digests: dict[str, Any]
+    inputs: tuple[str, ...] = ()
     fitted: bool = False
 
     @classmethod
@@ -115,6 +118,10 @@ class Job:
             digests["init"] = start.digest
         if smaller:
             digests["enlarge"] = smaller.digest
+        pictures = filter(None, (content_picture, *style_pictures, *masks, start, smaller))
+        inputs = {picture.path for picture in pictures} - {""}
+        if options.weights not in WEIGHTS:
+            inputs.add(os.path.abspath(split_weights(options.weights)[0]))
         return cls(
             options=options,
             content=content_picture,
@@ -128,6 +135,7 @@ class Job:
             smallest=smallest,
             scales=scales,
             digests=digests,
+            inputs=tuple(sorted(inputs)),
         )
 
     def with_size(self, size: int | str) -> "Job":

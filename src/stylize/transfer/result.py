@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from .. import files
 from ..images import encode
 from ..settings.options import Options
 from ..settings.recipe import Recipe
@@ -36,6 +37,7 @@ class Result:
         exif: EXIF of the content image, which the files carry if the options say so.
         fault: why the run could not go on, where the loss was no longer a finite number: the
             picture is then the best one before. "" if nothing went wrong.
+        inputs: absolute paths of the files that the run read, which `save` does not replace.
     """
 
     pixels: "NDArray[Any]"
@@ -46,6 +48,7 @@ class Result:
     recipe: Recipe | None = None
     exif: bytes = b""
     fault: str = ""
+    inputs: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         height, width = self.pixels.shape[:2]
@@ -102,9 +105,11 @@ class Result:
         """Write the picture, whole or not at all, in the format that the path's suffix names.
 
         Raises:
-            OptionError: the format cannot hold the options' depth.
+            OptionError: the format cannot hold the options' depth, or the file is one of the run's
+                inputs, perhaps by another name.
             OutputError: the suffix is unknown, or the file cannot be written.
         """
+        files.check_not_input(path, self.inputs)
         height, width = self.pixels.shape[:2]
         encode.check_output(path, (width, height), self.options.depth)
         encode.save(self.pixels, path, self.options, self.recipe, self.exif)

@@ -75,8 +75,12 @@ class Losses:
 class Saveable(Protocol):
     """What a callback can do with the state of a run, which is a `Checkpoint`."""
 
-    def save(self, path: str) -> None:
+    def save(self, path: str, untyped: int = 0) -> None:
         """Write it to a file, from which a run can resume.
+
+        Args:
+            path: of the file.
+            untyped: as in `files.write`.
 
         Raises:
             OutputError: the file cannot be written.
@@ -107,6 +111,7 @@ class Step:
             H x W x 3, or H x W x 4 where the content image is transparent, in the result's size.
         checkpoint: gives the state of the run, from which `Stylizer.paint` can resume. Call it
             before the callback returns.
+        inputs: absolute paths of the files that the run reads. Do not write to them.
     """
 
     iteration: int
@@ -119,6 +124,7 @@ class Step:
     image: "Tensor"
     picture: "Callable[[], NDArray[Any]]"
     checkpoint: Callable[[], Saveable]
+    inputs: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return (

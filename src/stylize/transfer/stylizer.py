@@ -39,12 +39,14 @@ class Run:
         started: when it started, by `time.perf_counter`; earlier where it was resumed.
         losses: of the best picture after each evaluation.
         losses_before: how many of these belong to coarser scales than the present one.
+        inputs: absolute paths of the files that the run reads.
     """
 
     job: Job
     started: float
     losses: list[Losses]
     losses_before: int = 0
+    inputs: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -148,7 +150,9 @@ class Stylizer:
             if getattr(job.options, name) != getattr(self.options, name):
                 raise OptionError(f"{flag(name)}: is fixed for a Stylizer; make another one")
         started = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
-        run = Run(job, started, list(checkpoint.losses) if checkpoint else [])
+        run = Run(job, started, list(checkpoint.losses) if checkpoint else [], inputs=job.inputs)
+        if checkpoint and checkpoint.path:
+            run.inputs = (*job.inputs, checkpoint.path)
         step: Step | None = None
         complete, fault = True, ""
         # The total variation and Adam need what inference mode forbids.
@@ -188,6 +192,7 @@ class Stylizer:
             recipe=self.recipe(job, complete),
             exif=job.content.exif,
             fault=fault,
+            inputs=run.inputs,
         )
 
     def steps(self, run: "Run", checkpoint: Checkpoint | None = None) -> Iterator[Step]:
@@ -228,6 +233,7 @@ class Stylizer:
                     image=best.image,
                     picture=partial(finish_picture, best.image, job),
                     checkpoint=partial(self.make_checkpoint, run, number, coarser, optimizer),
+                    inputs=run.inputs,
                 )
                 if iteration == 1 and scale.pixels >= memory.LARGE:
                     # Nothing refers to the last scale's tensors any more: a tenth of the need.
