@@ -115,7 +115,7 @@ class Stylizer(stylizer.Stylizer):
         return self._paint(job, on_step, progress)
 
     def _paint(self, job: Job, on_step: Callback | None, progress: bool) -> Result:
-        for remark in job.options.without_effect(len(job.styles)):
+        for remark in job.options.without_effect(len(job.styles) == 1):
             if remark not in self._remarks:  # once, not for each picture
                 log.warning("%s", remark)
                 self._remarks.add(remark)

@@ -7,7 +7,9 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # a notebook without ipywidgets has bars of text
+    from tqdm.auto import tqdm
 
 if TYPE_CHECKING:
     from ..transfer.step import Step
@@ -20,19 +22,8 @@ def bars_hidden(quiet: bool) -> bool:
     return quiet or sys.stderr is None or not sys.stderr.isatty()
 
 
-def bar_class() -> "type[tqdm[Any]]":
-    """The bar for this place: a widget in a notebook that has ipywidgets, else a line of text."""
-    # tqdm.auto takes a while to import, and a terminal has no use for it.
-    if "ipykernel" not in sys.modules:
-        return tqdm
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about ipywidgets that are missing
-        from tqdm import auto
-    return auto.tqdm
-
-
 class Bar:
-    """A tqdm bar on stderr: size, iteration, losses, and the time left for the picture.
+    """A bar on stderr or below a notebook's cell: size, iteration, losses, and the time left.
 
     It counts `Scale.cost`, not iterations: an iteration at the finest scale takes many times as
     long as one at the coarsest, and the time left would be wrong by as much.
@@ -64,7 +55,7 @@ class Bar:
         self.done += step.scale.cost
         text = f"{step.scale.width}x{step.scale.height} {step.iteration}/{step.iterations}"
         if self.bar is None:
-            self.bar = bar_class()(
+            self.bar = tqdm(
                 desc=text,
                 total=self.done + step.work_left,
                 initial=step.scale.cost,  # the first evaluation ended before the clock starts
@@ -80,8 +71,6 @@ class Bar:
         self.bar.set_postfix_str(f"content {content:.3g}, style {style:.3g}", False)
         # Where a scale ends early, the total shrinks: skipped work must not count as done.
         self.bar.total = self.done + step.work_left
-        if widget := getattr(self.bar, "container", None):  # it has a copy of the total
-            widget.children[1].max = self.bar.total
         self.bar.update(self.done - self.bar.n)
 
 

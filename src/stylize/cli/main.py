@@ -416,7 +416,8 @@ def run_command(arguments: Arguments) -> ExitCode:
 def _warn_of_options_without_effect(arguments: Arguments) -> None:
     """With `--try`, an option has none if it has none in any of the pictures."""
     tried = [trial.options for trial in arguments.trials] or [arguments.options]
-    first, *others = [options.without_effect(len(arguments.styles)) for options in tried]
+    one_style = len(arguments.styles) == 1 and not os.path.isdir(arguments.styles[0])
+    first, *others = [options.without_effect(one_style) for options in tried]
     for remark in first:
         if all(remark in other for other in others):
             log.warning("%s", remark)

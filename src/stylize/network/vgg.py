@@ -11,7 +11,7 @@ backward pass as soon as it has been used, so that nearly all of the time left i
 convolutions.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -160,13 +160,12 @@ class Vgg19:
         Raises:
             KeyError: a name is not a layer. `names.parse_layers` refuses such names earlier.
         """
-        requested: dict[str, list[str]] = {}
-        for name in dict.fromkeys(layers):
-            requested.setdefault(layer_name(name), []).append(name)
+        requested = {name: layer_name(name) for name in layers}
         return {
             name: activation
-            for layer, activation in self._forward(image, requested.keys(), first)
-            for name in requested.get(layer, ())
+            for layer, activation in self._forward(image, set(requested.values()), first)
+            for name in requested
+            if requested[name] == layer
         }
 
     def record(self, x: Tensor, layers: Iterable[str], first: str = LAYERS[0]) -> dict[str, Tensor]:
@@ -188,7 +187,7 @@ class Vgg19:
 
     @torch.no_grad()
     def _forward(
-        self, x: Tensor, requested: Set[str], first: str = LAYERS[0]
+        self, x: Tensor, requested: set[str], first: str = LAYERS[0]
     ) -> Iterator[tuple[str, Tensor]]:
         """Yield each layer's name and activation, down to the deepest requested layer."""
         if not requested <= set(LAYERS):

@@ -350,18 +350,18 @@ class Options:
         """Whether all style images are used in one picture."""
         return self.blend is not None or bool(self.mask)
 
-    def without_effect(self, styles: int) -> list[str]:
-        """Say which options were set although others make them meaningless.
+    def without_effect(self, one_style: bool) -> list[str]:
+        """Say which options were set although others leave them without effect.
 
         Args:
-            styles: the number of style images for one picture.
+            one_style: whether there is a single style image.
         """
         remarks = []
         if self.learning_rate != Options.learning_rate and self.optimizer != "adam":
             remarks.append("--learning-rate: has no effect without --optimizer adam")
         if self.effort != Options.effort and self.iterations != "auto":
             remarks.append("--effort: has no effect where the number of iterations is set")
-        if self.blend is not None and styles == 1:
+        if self.blend is not None and one_style:
             remarks.append("--blend: has no effect with one STYLE")
         return remarks
 

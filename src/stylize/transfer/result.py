@@ -64,6 +64,10 @@ class Result:
         image.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS)
         return encode.as_png(image)
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, bytes | str]:
+        """The same beside a line of text, for places that show no pictures."""
+        return {"image/png": self._repr_png_(), "text/plain": repr(self)}
+
     def history(self) -> list[dict[str, float]]:
         """The run in numbers: a row for each evaluation, as `pandas.DataFrame` takes them.
 
