@@ -45,7 +45,7 @@ def test_the_documentation_describes_every_option_by_its_name_in_python(call: ob
     assert options
     assert not re.search(r"--[a-z]|(?<!\w)'?-[a-z]\b", options)
     assert "without `iterations`" in options
-    assert "One of 'lbfgs' or 'adam'. Default: 'lbfgs'." in options
+    assert "One of 'lbfgs', 'adam'. Default: 'lbfgs'." in options
     assert max(map(len, text.splitlines())) <= 100
 
 

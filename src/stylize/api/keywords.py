@@ -121,7 +121,7 @@ def _description(option: Field[Any]) -> str:
     for short, name in shorts.items():
         help = re.sub(rf"(?<!\w)'?{short}\b'?", f"`{name}`", help)
     help = re.sub(r"'?--([a-z-]+)'?", lambda found: f"`{found[1].replace('-', '_')}`", help)
-    choices = " or ".join(map(repr, option.metadata["choices"]))
+    choices = ", ".join(map(repr, option.metadata["choices"]))
     if choices and isinstance(option.default, str):
         help += f" One of {choices}."
     text = f"{option.name}: {help} Default: {option.default!r}."
