@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, pad, relu
 
 import stylize.transfer.stylizer as module
-from stylize import Options
+from stylize import STOP, Options, Stylizer
 from stylize.callbacks.autosave import Autosave
 from stylize.cli.main import command
 from stylize.errors import CheckpointError
@@ -134,24 +134,24 @@ def vgg(oxford: weights.Weights) -> Vgg19:
 
 
 @pytest.fixture(scope="session")
-def stylizer() -> module.Stylizer:
+def stylizer() -> Stylizer:
     """One network for many tests, in float32 on the CPU, so that all machines agree."""
-    return module.Stylizer(size=64, iterations=24, device="cpu", precision="float32")
+    return Stylizer(size=64, iterations=24, device="cpu", precision="float32")
 
 
 @pytest.fixture(scope="session")
-def stylizer_for(stylizer: module.Stylizer) -> Callable[..., module.Stylizer]:
+def stylizer_for(stylizer: Stylizer) -> Callable[..., Stylizer]:
     """Gives a stylizer whose fixed options are changed; each is made once."""
 
     @functools.cache
-    def stylizer_for(**fixed: str) -> module.Stylizer:
-        return module.Stylizer(stylizer.options, **fixed) if fixed else stylizer
+    def stylizer_for(**fixed: str) -> Stylizer:
+        return Stylizer(stylizer.options, **fixed) if fixed else stylizer
 
     return stylizer_for
 
 
 @pytest.fixture(scope="session")
-def painted(stylizer: module.Stylizer, photo: str, painting: str) -> Result:
+def painted(stylizer: Stylizer, photo: str, painting: str) -> Result:
     """The photo and the painting under the options of `stylizer`."""
     return stylizer(photo, painting)
 
@@ -234,7 +234,8 @@ class Painter:
                 functools.partial(finish_picture, image, job),
                 no_checkpoint,
             )
-            if self.at_step(iteration) or any([callback(step) for callback in callbacks]):
+            self.at_step(iteration)
+            if any([callback(step) is STOP for callback in callbacks]):
                 complete = False
                 break
         pixels = np.full((size[1], size[0], 3), np.array(GREEN) / 255)

@@ -214,6 +214,25 @@ def test_contradictory_arguments_are_refused_before_any_work(
     assert after == before
 
 
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        ("PHOTO PAINTING --learning-rate 0.1", "--learning-rate: has no effect without"),
+        ("PHOTO PAINTING --learning-rate 0.1 -q", None),
+        ("PHOTO PAINTING --blend equal", "--blend: has no effect with one STYLE"),
+        ("PHOTO PAINTING PAINTING --blend equal", None),
+        ("PHOTO PAINTING --try learning-rate=0.1,0.2", "--learning-rate: has no effect without"),
+        ("PHOTO PAINTING --learning-rate 0.1 --try optimizer=lbfgs,adam", None),
+    ],
+)
+def test_options_without_effect_are_told_in_one_line(args: str, told: str | None, run: Any) -> None:
+    result = run(*args.split(), "-o", "out.png")
+    assert result.exit_code == 0
+    notes = [line for line in result.stderr.splitlines() if "no effect" in line]
+    assert len(notes) == bool(told)
+    assert all(note.startswith(f"stylize: {told}") for note in notes)
+
+
 def test_help_shows_every_option_with_its_default(run: Any) -> None:
     for spelling in ("-h", "--help"):
         shown = " ".join(run(spelling).stdout.split())

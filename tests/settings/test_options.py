@@ -189,7 +189,7 @@ def test_the_paper_preset_has_the_settings_of_the_paper() -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(OptionError, match="no preset 'papper'"):
         Options.from_preset("papper")
-    with pytest.raises(OptionError, match="colour"):
+    with pytest.raises(OptionError, match=r"colour; did you mean color\?"):
         Options.from_preset(colour="red")
 
 
@@ -215,3 +215,25 @@ def test_several_styles_without_a_blend_or_masks_are_refused() -> None:
         Options().style_shares(2)
     with pytest.raises(OptionError, match="2 shares for 3"):
         Options(blend="0.5,0.5").style_shares(3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"learning_rate": 0.1}, "learning-rate"),
+        ({"learning_rate": 0.1, "optimizer": "adam"}, None),
+        ({"effort": "draft", "iterations": 9}, "effort"),
+        ({"effort": "draft"}, None),
+        ({"blend": "1"}, "blend"),
+        ({}, None),
+    ],
+)
+def test_options_that_others_leave_without_effect_are_told(
+    changes: dict[str, Any], told: str | None
+) -> None:
+    remarks = Options(**changes).without_effect(one_style=True)
+    assert [remark.partition(":")[0] for remark in remarks] == ([f"--{told}"] if told else [])
+
+
+def test_a_blend_of_several_styles_has_an_effect() -> None:
+    assert Options(blend="equal").without_effect(one_style=False) == []

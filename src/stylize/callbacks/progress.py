@@ -3,10 +3,13 @@
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # a notebook without ipywidgets has bars of text
+    from tqdm.auto import tqdm
 
 if TYPE_CHECKING:
     from ..transfer.step import Step
@@ -20,7 +23,7 @@ def bars_hidden(quiet: bool) -> bool:
 
 
 class Bar:
-    """A tqdm bar on stderr: size, iteration, losses, and the time left for the picture.
+    """A bar on stderr or below a notebook's cell: size, iteration, losses, and the time left.
 
     It counts `Scale.cost`, not iterations: an iteration at the finest scale takes many times as
     long as one at the coarsest, and the time left would be wrong by as much.
@@ -54,6 +57,7 @@ class Bar:
         if self.bar is None:
             self.bar = tqdm(
                 desc=text,
+                total=self.done + step.work_left,
                 initial=step.scale.cost,  # the first evaluation ended before the clock starts
                 disable=self.hidden,
                 file=sys.stderr,

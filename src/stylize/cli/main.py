@@ -403,6 +403,7 @@ def run_command(arguments: Arguments) -> ExitCode:
         raise OptionError("--json: standard output is taken by the picture (-o -)")
     if arguments.cluster is not None:
         connection.check(arguments, bool(arguments.trials) or is_batch(arguments))
+    _warn_of_options_without_effect(arguments)
     if arguments.dry_run:
         return run_dry(arguments)
     if arguments.trials:
@@ -410,6 +411,16 @@ def run_command(arguments: Arguments) -> ExitCode:
     if is_batch(arguments):
         return run_batch(arguments)
     return run_single(arguments)
+
+
+def _warn_of_options_without_effect(arguments: Arguments) -> None:
+    """With `--try`, an option has none if it has none in any of the pictures."""
+    tried = [trial.options for trial in arguments.trials] or [arguments.options]
+    one_style = len(arguments.styles) == 1 and not os.path.isdir(arguments.styles[0])
+    first, *others = [options.without_effect(one_style) for options in tried]
+    for remark in first:
+        if all(remark in other for other in others):
+            log.warning("%s", remark)
 
 
 def _typed_enlarge(context: click.Context) -> str | None:

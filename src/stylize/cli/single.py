@@ -29,6 +29,7 @@ from ..images.picture import Picture, Source, load_picture
 from ..settings.options import FORMATS, Options
 from ..transfer import memory
 from ..transfer.job import Job
+from ..transfer.step import STOP, Signal
 from . import report, terminal
 from .existing import reason_to_skip
 from .page import Page, check_page
@@ -305,10 +306,10 @@ class Stop:
         self.watch = watch
         self.code = ExitCode.DONE
 
-    def __call__(self, step: "Step") -> int:
-        """The exit code with which to stop; DONE for going on."""
+    def __call__(self, step: "Step") -> Signal | None:
+        """End the run where there is an exit code with which to stop."""
         self.code = ExitCode(self.watch(step))
-        return self.code
+        return STOP if self.stopping() else None
 
     def stopping(self) -> bool:
         """Whether the run ends after the present step."""

@@ -4,9 +4,10 @@ Every check, and every function that makes one, raises `OptionError` for a value
 the message names the option.
 """
 
+import difflib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf, isfinite
 from typing import Any
 
@@ -174,3 +175,26 @@ def path(value: Any, option: str) -> str:
     if not isinstance(path, str) or not path or "\0" in path:
         raise OptionError(f"{option}: {value!r} is not valid; give a word or a path")
     return path
+
+
+def closest_name(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that is spelled most like `name`; None if none is similar."""
+    return next(iter(difflib.get_close_matches(name.lower(), sorted(names), 1)), None)
+
+
+def check_names(given: Iterable[str], known: Iterable[str]) -> None:
+    """Check that all names that were given in Python are known.
+
+    Args:
+        given: names of arguments.
+        known: names of the options and other arguments that there are.
+
+    Raises:
+        OptionError: a name is not known; the message says which one may be meant.
+    """
+    names = list(known)
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        closest = closest_name(unknown[0], names)
+        hint = f"did you mean {closest}?" if closest else "help(stylize.stylize) explains them all"
+        raise OptionError(f"no such option: {', '.join(unknown)}; {hint}")

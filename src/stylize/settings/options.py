@@ -85,7 +85,7 @@ def _choice_option(default: str, choices: tuple[str, ...], help: str) -> Any:
     return _option(default, checks.choice(*choices), help, choices=choices)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Options:
     """How to paint, and how to write the result; `stylize --help` explains every option.
 
@@ -303,6 +303,11 @@ class Options:
                 "--network normalized: works only with the embedded weights; use --network plain"
             )
 
+    def __repr__(self) -> str:
+        values = ((option, getattr(self, option.name)) for option in fields(self))
+        changed = (f"{o.name}={value!r}" for o, value in values if value != o.default)
+        return f"Options({', '.join(changed)})"
+
     @classmethod
     def from_preset(cls, preset: str | None = None, **given: Any) -> "Options":
         """Return the options of a preset, with those in `given` in place of its own.
@@ -324,9 +329,7 @@ class Options:
         Raises:
             OptionError: there is no such option, or a value is not valid.
         """
-        unknown = changes.keys() - {option.name for option in fields(self)}
-        if unknown:
-            raise OptionError(f"no such option: {', '.join(sorted(unknown))}")
+        checks.check_names(changes, (option.name for option in fields(self)))
         return dataclasses.replace(self, **changes)
 
     @property
@@ -346,6 +349,21 @@ class Options:
     def combines_styles(self) -> bool:
         """Whether all style images are used in one picture."""
         return self.blend is not None or bool(self.mask)
+
+    def without_effect(self, one_style: bool) -> list[str]:
+        """Say which options were set although others leave them without effect.
+
+        Args:
+            one_style: whether there is a single style image.
+        """
+        remarks = []
+        if self.learning_rate != Options.learning_rate and self.optimizer != "adam":
+            remarks.append("--learning-rate: has no effect without --optimizer adam")
+        if self.effort != Options.effort and self.iterations != "auto":
+            remarks.append("--effort: has no effect where the number of iterations is set")
+        if self.blend is not None and one_style:
+            remarks.append("--blend: has no effect with one STYLE")
+        return remarks
 
     def style_shares(self, styles: int) -> list[float]:
         """Return the share of each style image: together 1 in a blend, 1 for each with masks.
