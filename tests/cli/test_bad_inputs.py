@@ -56,10 +56,10 @@ def folder(
 
 #: Arguments, exit code, part of the message. {p} is "photo.jpg painting.png -o out.png".
 BAD: list[tuple[str, int, str]] = [
-    ("", 2, "Missing argument 'CONTENT'"),
-    ("photo.jpg", 2, "Missing argument 'STYLE...'"),
-    ("photo.jpg painting.png", 2, "Missing option '-o' / '--output'"),
-    ("{p} --sise 3", 2, "No such option"),
+    ("", 2, "give a photo, a painting and a name"),
+    ("photo.jpg", 2, "give a painting and a name"),
+    ("photo.jpg painting.png", 2, "give a name for the result (-o)"),
+    ("{p} --sise 3", 2, "no option --sise; did you mean --size?"),
     ("{p} --size 8", 2, "--size: '8' is not valid"),
     ("{p} --size huge", 2, "--size: 'huge' is not valid"),
     ("{p} --pooling min", 2, "'min' is not one of"),

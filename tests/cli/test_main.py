@@ -214,23 +214,6 @@ def test_contradictory_arguments_are_refused_before_any_work(
     assert after == before
 
 
-def test_help_shows_every_option_with_its_default(run: Any) -> None:
-    for spelling in ("-h", "--help"):
-        shown = " ".join(run(spelling).stdout.split())
-        for option in fields(Options):
-            metadata = option.metadata
-            default = metadata["shown"] or option.default
-            default = f"{default:g}" if isinstance(default, float) else str(default)
-            default = default.replace(",relu", ", relu")
-            assert f"{metadata['help']} [default: {default}]" in shown, option.name
-
-
-def test_help_lists_every_exit_code(run: Any) -> None:
-    _, _, text = " ".join(run("--help").stdout.split()).partition("Exit codes: ")
-    listed = [int(part.split()[0]) for part in text.partition(".")[0].split(", ")]
-    assert sorted(listed) == sorted(errors.ExitCode)
-
-
 def test_list_layers_prints_all_layers(run: Any) -> None:
     lines = run("--list-layers").stdout.split()
     assert (len(lines), lines[0], lines[-1]) == (16, "relu1_1", "relu5_4")

@@ -357,7 +357,7 @@ def test_nothing_is_printed_while_the_shell_completes(capfd: pytest.CaptureFixtu
 
 
 def test_a_required_option_may_come_from_a_file_or_a_variable() -> None:
-    assert "Missing option '-o' / '--output'" in run("a.jpg", "b.jpg").stderr
+    assert "give a name for the result (-o)" in run("a.jpg", "b.jpg").stderr
     Path("a.toml").write_text("output = 'c.gif'")
     for result in (
         run("a.jpg", "b.jpg", "--config", "a.toml"),

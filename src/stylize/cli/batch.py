@@ -18,6 +18,7 @@ from ..transfer import job
 from ..transfer.scales import Scale
 from ..transfer.step import Step
 from . import report, terminal, workers
+from .arguments import Arguments
 from .cluster import Cluster
 from .existing import reason_to_skip
 from .folders import list_tasks
@@ -25,7 +26,7 @@ from .page import Page, check_page
 from .painter import Assignment, Painter
 from .remote import Courier, RemotePainter
 from .report import Row
-from .task import Arguments, Outcome, Status, Task
+from .task import Outcome, Status, Task
 from .terminal import Interrupted
 from .workers import Executor, WorkerDied
 

@@ -30,9 +30,10 @@ from ..settings.options import FORMATS, Options
 from ..transfer import memory
 from ..transfer.job import Job
 from . import report, terminal
+from .arguments import Arguments
 from .existing import reason_to_skip
 from .page import Page, check_page
-from .task import Arguments, Outcome, Status, Task, check_overwrites, check_streams
+from .task import Outcome, Status, Task, check_overwrites, check_streams
 from .terminal import StopOnSignal
 
 if TYPE_CHECKING:

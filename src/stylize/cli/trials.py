@@ -16,13 +16,14 @@ from itertools import filterfalse
 from ..errors import ExitCode, OptionError, OutputError, PictureError
 from ..images import encode
 from ..network.names import WEIGHTS
+from .arguments import Arguments
 from .batch import run_tasks, scales_of
 from .combinations import Trial
 from .naming import first_field
 from .page import Label, Page, check_page
 from .report import Row
 from .sheet import sheet_size, write_sheet
-from .task import Arguments, Status, Task, check_overwrites
+from .task import Status, Task, check_overwrites
 
 log = logging.getLogger(__name__)
 
