@@ -44,7 +44,7 @@ def test_a_run_that_resumes_continues_its_trace(small: Any, interrupted: Any) ->
     broken = lines("run.jsonl")
     with open("run.jsonl", "a") as file:
         file.write('{"iteration": 22, "cut sho')
-    assert "resuming after iteration" in small("--trace", "run.jsonl").stderr
+    assert "resuming at iteration" in small("--trace", "run.jsonl").stderr
     assert broken[:15] == lines("run.jsonl")[:15]
     whole, found = (
         [{k: v for k, v in line.items() if k not in ("seconds", "elapsed")} for line in lines(name)]

@@ -80,9 +80,10 @@ class Arguments:
     trials: tuple[Trial, ...] = ()
     existing: str = _option(
         "What to do when OUTPUT exists already: 'update' paints it again if it is incomplete, or"
-        " if an input or an option has changed.",
+        " if an input or an option has changed. A file that stylize did not make is replaced only"
+        " with 'replace'.",
         default="auto",
-        shown="update for folders, else replace",
+        shown="update for folders, else replace what stylize made",
         type=Choice(EXISTING),
     )
     format: str = _option(

@@ -202,6 +202,6 @@ def _receive(
 
     def write() -> Outcome:
         single.deliver(task, data)
-        return single.conclude(task, painted)
+        return single.conclude(painted)
 
     return attempt(write)

@@ -29,9 +29,7 @@ def number(low: float, high: float) -> Check:
         except (TypeError, ValueError, OverflowError):
             raise OptionError(f"{option}: {value!r} is not a number") from None
         if not (isfinite(result) and low <= result <= high):
-            raise OptionError(
-                f"{option}: {value} is out of range; give a number from {low:g} to {high:g}"
-            )
+            raise OptionError(f"{option} must be {low:g} to {high:g} (got {value})")
         return result
 
     return check
@@ -43,17 +41,23 @@ def integer(low: int, high: int, *words: str) -> Check:
     def check(value: Any, option: str) -> int | str:
         if isinstance(value, str) and value in words:
             return value
-        expected = " or ".join([f"a whole number from {low} to {high}", *words])
         try:
             number = int(value)
         except (TypeError, ValueError, OverflowError):
             number = low - 1
         is_whole = isinstance(value, str) or (number == value and not isinstance(value, bool))
         if not is_whole or not low <= number <= high:
-            raise OptionError(f"{option}: {value!r} is not valid; give {expected}")
+            expected = _any_of(f"{low} to {high}", *words)
+            raise OptionError(f"{option} must be {expected} (got {value!r})")
         return number
 
     return check
+
+
+def _any_of(*words: str) -> str:
+    """Words as in "16 to 65536, original or fit"."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def size(low: int, high: int, *words: str) -> Check:
@@ -66,8 +70,9 @@ def size(low: int, high: int, *words: str) -> Check:
             return text
         try:
             return pixels(value, option)
-        except OptionError as error:
-            raise OptionError(f"{error} or a size on paper, as in 60x90cm, 900mm or 36in") from None
+        except OptionError:
+            expected = _any_of(f"{low} to {high}", *words, "a size on paper as in 60x90cm or 36in")
+            raise OptionError(f"{option} must be {expected} (got {value!r})") from None
 
     return check
 
@@ -77,7 +82,7 @@ def choice(*words: str) -> Check:
 
     def check(value: Any, option: str) -> str:
         if value not in words:
-            raise OptionError(f"{option}: {value!r} is not valid; give {' or '.join(words)}")
+            raise OptionError(f"{option} must be {_any_of(*words)} (got {value!r})")
         return str(value)
 
     return check
