@@ -55,13 +55,16 @@ class Bar:
 
     def __call__(self, step: "Step") -> None:
         """Show a step."""
+        if self.hidden:
+            return
         if self.bar is None:
             # Where the run resumes, what was done before it counts as done. The first evaluation
             # ended before the clock starts.
             self.done = sum(scale.work for scale in step.scales) - step.work_left
             self.bar = tqdm(
+                desc=_shortened(self.name),
                 initial=self.done,
-                disable=self.hidden,
+                total=self.done + step.work_left,
                 file=sys.stderr,
                 bar_format=BAR_FORMAT,
                 dynamic_ncols=True,
@@ -81,9 +84,9 @@ class Bar:
         self.bar.update(self.done - self.bar.n)
 
 
-def _shortened(name: str, columns: int | None) -> str:
-    """A name that leaves room for the bar: a quarter of the line, or 20 characters."""
-    room = max(columns // 4, 8) if columns else 20
+def _shortened(name: str, columns: int | None = None) -> str:
+    """A name that leaves room for the bar: a quarter of the line, or where that is not known 10."""
+    room = max(columns or 40, 40) // 4
     return name if len(name) <= room else f"{name[: room - 2]}.."
 
 
