@@ -133,8 +133,8 @@ def test_one_picture_replaces_what_stylize_made_and_nothing_else(
     refused = run_on_folders(*args, *dry)
     assert (refused.exit_code, refused.stdout) == (4, "")
     assert refused.stderr == (
-        "stylize: a.jpg: exists already, and does not seem to be made by stylize (carries no recipe;"
-        " it was not made by stylize, or was edited); --existing replace paints over it\n"
+        "stylize: a.jpg: exists already, and does not seem to be made by stylize (carries no"
+        " recipe; it was not made by stylize, or was edited); --existing replace paints over it\n"
     )
     assert Path("a.jpg").read_bytes() == holiday
     assert run_on_folders(*args, *dry, "--existing", "replace").exit_code == 0

@@ -136,9 +136,9 @@ def test_a_higher_level_has_priority_and_a_preset_ranks_below_its_level(
 
 
 def test_the_error_for_a_bad_value_names_its_origin() -> None:
-    with pytest.raises(OptionError, match="^STYLIZE_SIZE: --size must be 16"):
+    with pytest.raises(OptionError, match=r"^STYLIZE_SIZE: --size must be 16"):
         config.merge([{"size": Given("8", "STYLIZE_SIZE")}])
-    with pytest.raises(OptionError, match="^--size must be 16"):
+    with pytest.raises(OptionError, match=r"^--size must be 16"):
         config.merge([{"size": Given("8", COMMAND_LINE)}])
     with pytest.raises(OptionError, match=r"^recipe a.png: no such option: colour"):
         config.merge([{"colour": Given("red", "recipe a.png")}])
