@@ -217,7 +217,7 @@ class Painter:
         self.names = [picture.name for picture in (job.content, *job.styles)]
         Painter.painted.append(self.names)
         size = job.size
-        scales = tuple(plan_scales(size, self.iterations, "normal", "auto", 16))
+        scales = tuple(plan_scales(size, self.iterations, "normal", 1, 16))
         complete = True
         losses = Losses({"content": 1.0, "style": 2.0, "tv": 0.0, "gamut": 0.0}, 3.0)
         for iteration in range(1, self.iterations + 1):

@@ -161,7 +161,7 @@ def test_options_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(OptionError, match="--keep-exif: is not possible in 16 bits"):
         Options(depth=16, keep_exif=True)
     assert Options(mask=("a", "b")).style_shares(2) == [1.0, 1.0]
-    with pytest.raises(OptionError, match="--mask: 2 masks for 3 STYLEs"):
+    with pytest.raises(OptionError, match="--mask: 2 masks for 3 styles"):
         Options(mask=("a", "b")).style_shares(3)
 
 

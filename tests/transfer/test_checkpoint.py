@@ -351,7 +351,7 @@ def test_an_interrupted_command_resumes(
     assert Path("out.png.checkpoint").is_file()
     again = small(*SHALLOW_OPTIONS)
     assert again.exit_code == 0
-    assert "out.png.checkpoint: resuming after iteration 1" in again.stderr
+    assert "out.png.checkpoint: resuming at iteration 2" in again.stderr
     assert Path("out.png").read_bytes() == unbroken
     assert not Path("out.png.checkpoint").exists()
     assert small(*SHALLOW_OPTIONS).stderr == ""
@@ -536,7 +536,7 @@ def test_a_killed_run_resumes(small: Any) -> None:
     command = [sys.executable, "-c", code, *arguments, *SHALLOW_OPTIONS]
     assert subprocess.run(command, check=False).returncode == -9
     Path(f"{files.temporary_prefix('out.png.checkpoint')}-0.part").touch()
-    assert "resuming after iteration" in small(*SHALLOW_OPTIONS).stderr
+    assert "resuming at iteration" in small(*SHALLOW_OPTIONS).stderr
     assert Path("out.png").read_bytes() == unbroken
     assert sorted(path.name for path in Path().iterdir()) == [
         "out.png",

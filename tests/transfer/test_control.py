@@ -230,7 +230,7 @@ def test_masks_of_the_wrong_kind_or_number_are_refused(
     stylizer: Stylizer, photo: str, painting: str, half: str, tmp_path: Path
 ) -> None:
     Image.new("L", (20, 20)).save(tmp_path / "black.png")
-    with pytest.raises(OptionError, match=r"--mask: 1 masks? for 2 STYLEs; give one each"):
+    with pytest.raises(OptionError, match=r"--mask: 1 mask for 2 styles; give one each"):
         stylizer(photo, painting, painting, mask=half)
     with pytest.raises(OptionError, match="leave --blend out"):
         stylizer(photo, painting, painting, mask=[half, half], blend="equal")

@@ -120,7 +120,7 @@ class Stylizer(stylizer.Stylizer):
                 log.warning("%s", remark)
                 self._remarks.add(remark)
         job = self.fit_to_memory(job)
-        with Bar(hidden=not progress) as bar:
+        with Bar(os.path.basename(job.content.path), hidden=not progress) as bar:
             return self.paint(job, [bar, *([on_step] if on_step else [])], keep_interrupted=True)
 
 

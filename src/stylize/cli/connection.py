@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
 from ..errors import DeviceError, OptionError
-from .task import Arguments
+from .arguments import Arguments
 from .terminal import SIGNALS
 
 log = logging.getLogger("stylize")

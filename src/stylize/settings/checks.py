@@ -4,7 +4,6 @@ Every check, and every function that makes one, raises `OptionError` for a value
 the message names the option.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +15,7 @@ from PIL import ImageColor
 from ..errors import OptionError
 from ..network.names import parse_layers
 from . import printing
+from .guesses import closest
 
 #: A function of the value as given and the option's name, which returns the value in its own type.
 Check = Callable[[Any, str], Any]
@@ -30,9 +30,7 @@ def number(low: float, high: float) -> Check:
         except (TypeError, ValueError, OverflowError):
             raise OptionError(f"{option}: {value!r} is not a number") from None
         if not (isfinite(result) and low <= result <= high):
-            raise OptionError(
-                f"{option}: {value} is out of range; give a number from {low:g} to {high:g}"
-            )
+            raise OptionError(f"{option} must be {low:g} to {high:g} (got {value})")
         return result
 
     return check
@@ -44,17 +42,23 @@ def integer(low: int, high: int, *words: str) -> Check:
     def check(value: Any, option: str) -> int | str:
         if isinstance(value, str) and value in words:
             return value
-        expected = " or ".join([f"a whole number from {low} to {high}", *words])
         try:
             number = int(value)
         except (TypeError, ValueError, OverflowError):
             number = low - 1
         is_whole = isinstance(value, str) or (number == value and not isinstance(value, bool))
         if not is_whole or not low <= number <= high:
-            raise OptionError(f"{option}: {value!r} is not valid; give {expected}")
+            expected = _any_of(f"{low} to {high}", *words)
+            raise OptionError(f"{option} must be {expected} (got {value!r})")
         return number
 
     return check
+
+
+def _any_of(*words: str) -> str:
+    """Words as in "16 to 65536, original or fit"."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def size(low: int, high: int, *words: str) -> Check:
@@ -67,8 +71,9 @@ def size(low: int, high: int, *words: str) -> Check:
             return text
         try:
             return pixels(value, option)
-        except OptionError as error:
-            raise OptionError(f"{error} or a size on paper, as in 60x90cm, 900mm or 36in") from None
+        except OptionError:
+            expected = _any_of(f"{low} to {high}", *words, "a size on paper as in 60x90cm or 36in")
+            raise OptionError(f"{option} must be {expected} (got {value!r})") from None
 
     return check
 
@@ -78,7 +83,7 @@ def choice(*words: str) -> Check:
 
     def check(value: Any, option: str) -> str:
         if value not in words:
-            raise OptionError(f"{option}: {value!r} is not valid; give {' or '.join(words)}")
+            raise OptionError(f"{option} must be {_any_of(*words)} (got {value!r})")
         return str(value)
 
     return check
@@ -177,11 +182,6 @@ def path(value: Any, option: str) -> str:
     return path
 
 
-def closest_name(name: str, names: Iterable[str]) -> str | None:
-    """Return the name that is spelled most like `name`; None if none is similar."""
-    return next(iter(difflib.get_close_matches(name.lower(), sorted(names), 1)), None)
-
-
 def check_names(given: Iterable[str], known: Iterable[str]) -> None:
     """Check that all names that were given in Python are known.
 
@@ -195,6 +195,6 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
     names = list(known)
     unknown = [name for name in given if name not in names]
     if unknown:
-        closest = closest_name(unknown[0], names)
-        hint = f"did you mean {closest}?" if closest else "help(stylize.stylize) explains them all"
+        similar = closest(unknown[0], names)
+        hint = f"did you mean {similar}?" if similar else "help(stylize.stylize) explains them all"
         raise OptionError(f"no such option: {', '.join(unknown)}; {hint}")

@@ -378,7 +378,8 @@ class Options:
         if self.mask:
             if len(self.mask) != styles:
                 raise OptionError(
-                    f"--mask: {len(self.mask)} masks for {styles} STYLEs; give one each, in order"
+                    f"--mask: {_count(len(self.mask), 'mask')} for {_count(styles, 'style')}; give"
+                    " one each, in order"
                 )
             return [1.0] * styles
         if self.blend is None and styles > 1:
@@ -391,13 +392,20 @@ class Options:
             return [1 / styles] * styles
         shares = [float(share) for share in self.blend.split(",")]
         if len(shares) != styles:
-            raise OptionError(f"--blend: {len(shares)} shares for {styles} STYLEs; give one each")
+            raise OptionError(
+                f"--blend: {_count(len(shares), 'share')} for {_count(styles, 'style')}; give one"
+                " each"
+            )
         return [share / sum(shares) for share in shares]
 
 
 def flag(name: str) -> str:
     """Return an option's name as it is typed: `content_weight` becomes `--content-weight`."""
     return "--" + name.replace("_", "-")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _short_repr(value: Any) -> str:
