@@ -361,7 +361,7 @@ class Options:
             remarks.append("--learning-rate: has no effect without --optimizer adam")
         if self.effort != Options.effort and self.iterations != "auto":
             remarks.append("--effort: has no effect where the number of iterations is set")
-        if self.blend is not None and one_style:
+        if one_style and self.blend and "," not in self.blend:  # several shares are an error
             remarks.append("--blend: has no effect with one STYLE")
         return remarks
 
