@@ -491,11 +491,16 @@ def pending_prefixes(folder: str | os.PathLike[str]) -> set[str]:
 # Reading
 
 
+class NotRegularError(OSError):
+    """What should be a file is a pipe, a socket or a device."""
+
+
 def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a file for reading; a pipe, socket or device is refused, and not waited for.
 
     Raises:
-        OSError: it is no regular file, or cannot be opened.
+        NotRegularError: it is one of these.
+        OSError: it cannot be opened.
     """
     # The first look keeps a device from being opened; the file may be another one afterwards.
     _check_is_regular(os.stat(path))
@@ -514,7 +519,7 @@ def _check_is_regular(status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "is not a regular file")
+        raise NotRegularError(errno.EINVAL, "is not a regular file")
 
 
 # Digests

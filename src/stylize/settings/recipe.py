@@ -17,6 +17,7 @@ from xml.sax.saxutils import quoteattr
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import OptionError, PictureError
+from ..files import open_regular
 from . import printing
 from .options import READABLE, WORDS, Options, flag
 
@@ -281,7 +282,7 @@ def _read_text(name: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no pixels are read, so that their number is harmless
-            with Image.open(name, formats=READABLE) as image:
+            with open_regular(name) as file, Image.open(file, formats=READABLE) as image:
                 chunk, xmp = image.info.get(KEY), image.info.get("xmp")
     except UnidentifiedImageError as error:
         raise PictureError(f"{name}: not a picture in a format that stylize can read") from error
