@@ -371,6 +371,7 @@ def test_a_huge_checkpoint_takes_neither_memory_nor_time(
     tracemalloc.stop()
 
 
+@pytest.mark.usefixtures("_never_waits")
 @pytest.mark.parametrize("args", [(), ("--size", "fit")], ids=str)
 @pytest.mark.parametrize("kind", ["pipe", "deep recipe", "old pickle"])
 def test_the_command_sets_a_hostile_checkpoint_aside(

@@ -18,6 +18,8 @@ from .presets import PRESETS
 PREFIX = "STYLIZE"
 #: The origins that are neither a file nor a variable.
 COMMAND_LINE, DEFAULT = "command line", "default"
+#: The most bytes of a file of options.
+_LONGEST_FILE = 10**6
 #: `as_toml` aligns the origins behind all lines that have at most this many characters.
 _LONGEST_ALIGNED_LINE = 40
 
@@ -73,11 +75,13 @@ def read_file(path: str, names: Collection[str]) -> dict[str, Any]:
 def _parse_file(path: str) -> dict[str, Any]:
     """Return the values of a TOML file by key; errors are `OptionError`s that name the file."""
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        with open(path, "rb") as file:  # it may be a pipe, but must end
+            data = file.read(_LONGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OptionError(f"{path}: cannot be read ({reason})") from error
+    if len(data) > _LONGEST_FILE:
+        raise OptionError(f"{path}: is larger than 1 MB; name a file of options")
     try:
         # Windows editors may put a byte order mark in front, which "utf-8-sig" removes.
         return tomllib.loads(data.decode("utf-8-sig"))
