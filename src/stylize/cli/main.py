@@ -14,7 +14,14 @@ from typing import Any
 import click
 
 from ..callbacks.film import SIDES
-from ..errors import DeviceError, ExitCode, OptionError, OutputError, StylizeError
+from ..errors import (
+    DeviceError,
+    ExitCode,
+    OptionError,
+    OutputError,
+    StylizeError,
+    shortened,
+)
 from ..network.names import LAYERS
 from ..settings import config
 from ..settings.options import FORMATS, WORDS, Options
@@ -32,6 +39,9 @@ OF_ONE_SIZE = ("size", "iterations", "scales")
 #: they sleep. By default they wait for milliseconds, and keep a processor from NNPACK's threads, or
 #: from other programs on a busy machine.
 SPINS = 20_000
+
+#: The most characters of what click says about a value, which may come from a file.
+_LONGEST_REASON = 300
 
 log = logging.getLogger("stylize")
 
@@ -62,7 +72,8 @@ def _describe(error: Exception) -> tuple[int, str]:
     if isinstance(error, StylizeError):
         return error.exit_code, str(error)
     if isinstance(error, click.ClickException):
-        message = f"{_place(error)}{error.format_message()} (see stylize --help)"
+        reason = shortened(error.format_message(), _LONGEST_REASON)
+        message = f"{_place(error)}{reason} (see stylize --help)"
         return error.exit_code, message
     if isinstance(error, FileNotFoundError) and not _current_folder_exists():
         return OutputError.exit_code, "the current folder was deleted; change to another one"

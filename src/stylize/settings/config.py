@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from ..errors import OptionError
+from ..errors import OptionError, shortened, shown
 from .options import Options, flag
 from .presets import PRESETS
 
@@ -58,7 +58,7 @@ def read_file(path: str, names: Collection[str]) -> dict[str, Any]:
         if name not in names:
             closest = _closest_name(name, names)
             hint = f"did you mean {flag(closest)}?" if closest else "stylize --help lists them"
-            raise OptionError(f"{path}: {key}: no such option for a file; {hint}")
+            raise OptionError(f"{path}: {shortened(key)}: no such option for a file; {hint}")
         if name in values:
             raise OptionError(f"{path}: {flag(name)}: is set twice")
         if name in painting_options:
@@ -89,7 +89,7 @@ def _parse_file(path: str) -> dict[str, Any]:
         line = data.count(b"\n", 0, error.start) + 1
         raise OptionError(f"{path}: is not UTF-8 (at line {line})") from error
     except (ValueError, RecursionError) as error:
-        raise OptionError(f"{path}: is not valid TOML: {error}") from error
+        raise OptionError(f"{path}: is not valid TOML: {shortened(str(error))}") from error
 
 
 def unknown_variables(environment: Iterable[str], names: Collection[str]) -> list[str]:
@@ -188,7 +188,7 @@ def _toml_line(name: str, value: Any) -> str:
         return f"{key} = {_toml_literal(value)}"
     except UnicodeEncodeError:
         raise OptionError(
-            f"{flag(name)}: {value!r} is not Unicode, which TOML needs; rename the file"
+            f"{flag(name)}: {shown(value)} is not Unicode, which TOML needs; rename the file"
         ) from None
 
 
