@@ -286,6 +286,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "an attribute": lambda: with_pickle(saved({}), b"\x80\x02}}b."),
     "empty": lambda: b"",
     "half a pickle": lambda: with_pickle(saved({}), b"\x80\x02}q"),
+    "another protocol": lambda: with_pickle(saved({}), b"\x80\x04}."),
     "nothing to pop": lambda: with_pickle(saved({}), b"\x80\x02s."),
 }
 

@@ -21,6 +21,8 @@ _FUNCTIONS = {
     "torch._utils _rebuild_tensor",
     "torch._utils _rebuild_tensor_v2",
 }
+#: Versions of pickles that torch can read without code; it writes the first.
+_PROTOCOLS = (2, 3)
 #: Bytes of a number, by the type of its storage.
 _BYTES = {
     **dict.fromkeys(("torch ByteStorage", "torch BoolStorage", "torch CharStorage"), 1),
@@ -152,7 +154,7 @@ def _storages(pickled: io.BytesIO) -> dict[str, int]:
             if storages.setdefault(key, needed) != needed:
                 raise ValueError("two storages have one name")
             stack.append(_Made())
-        elif name not in ("PROTO", "STOP"):
+        elif name != "STOP" and (name != "PROTO" or argument not in _PROTOCOLS):
             raise ValueError("it contains something else than tensors")
     return storages
 
