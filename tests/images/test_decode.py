@@ -313,6 +313,15 @@ def test_the_reason_for_an_error_is_on_one_line(monkeypatch: pytest.MonkeyPatch)
         images.load_picture(io.BytesIO(b""), "the photo")
 
 
+@pytest.mark.parametrize("tag", [258, 259, 262])  # bits, compression, kind of colours
+def test_a_tag_of_many_numbers_is_not_printed(tag: int) -> None:
+    """As tifffile does: the fuzzer found it."""
+    data = patched("TIFF, JPEG XL", tag, tag, 3, 100, 8)
+    with pytest.raises(PictureError) as error:
+        images.load_picture(io.BytesIO(data), "the photo")
+    assert len(str(error.value)) < 300
+
+
 @given(
     st.binary(max_size=400),
     st.sampled_from([DEEP["PNG"][:33], DEEP["PNG"][:45], b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0"]),

@@ -29,7 +29,7 @@ from PIL.TiffImagePlugin import (
     TiffImageFile,
 )
 
-from ..errors import PictureError
+from ..errors import PictureError, shortened
 from ..settings.options import READABLE
 
 if TYPE_CHECKING:
@@ -368,8 +368,9 @@ def _check_tiff(page: "TiffPage", data: bytes) -> str:
     ):
         kind = getattr(page.photometric, "name", page.photometric)
         raise PictureError(
-            f"a TIFF of a kind that cannot be read here ({kind}, {page.samplesperpixel} x"
-            f" {page.bitspersample} bits); convert it to RGB first"
+            f"a TIFF of a kind that cannot be read here ({shortened(str(kind))},"
+            f" {page.samplesperpixel} x {shortened(str(page.bitspersample))} bits); convert it to"
+            " RGB first"
         )
     assert page.dtype  # of one of the kinds above
     _check_bytes(math.prod(page.chunked) * math.prod(page.chunks) * page.dtype.itemsize)

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from .. import files
-from ..errors import DeviceError, PictureError
+from ..errors import DeviceError, PictureError, shortened
 from .decode import Decoded, decode, decode_image, most_bytes
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def load_picture(source: Source, name: str = "picture", side: int | None = None)
     except MemoryError as error:
         raise DeviceError(f"{name}: not enough memory to read it") from error
     except Exception as error:  # the readers raise many kinds of errors for damaged files
-        reason = " ".join(str(error).split())
+        reason = shortened(" ".join(str(error).split()))
         raise PictureError(f"{name}: damaged or cut short ({reason})") from error
     if decoded.remark:
         log.warning("%s: %s", name, decoded.remark)

@@ -293,7 +293,7 @@ def _read_text(name: str) -> str:
     except UnidentifiedImageError as error:
         raise PictureError(f"{name}: not a picture in a format that stylize can read") from error
     except Exception as error:  # Pillow's readers raise many kinds of errors for damaged files
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or shortened(str(error))
         raise PictureError(f"{name}: cannot be read ({reason})") from error
     text = chunk if isinstance(chunk, str) else _text_in_xmp(xmp)
     if text is None:
