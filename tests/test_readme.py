@@ -144,6 +144,7 @@ def test_links_lead_to_files_and_headings_that_exist() -> None:
         "README.md",
         "src/stylize/README.md",
         ".github/CONTRIBUTING.md",
+        "tests/README.md",
         "outputs/README.md",
     ):
         path = ROOT / name
