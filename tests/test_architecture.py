@@ -5,6 +5,7 @@ import inspect
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,7 @@ def test_shell_completion_lists_options_and_choices_without_loading_torch() -> N
     assert "plain,--style-weight" in complete("stylize a.jpg --style-w")
     assert "plain,adam" in complete("stylize a.jpg --optimizer ")
     assert complete("stylize a.j").startswith("file,")
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    assert stylize.__version__ == version("neural-stylize")

@@ -431,7 +431,7 @@ def test_an_interrupted_command_resumes(
     assert Path("out.png.checkpoint").is_file()
     again = small(*SHALLOW_OPTIONS)
     assert again.exit_code == 0
-    assert "out.png.checkpoint: resuming at iteration 2" in again.stderr
+    assert "out.png.checkpoint: resuming at iteration 18 of 30" in again.stderr
     assert Path("out.png").read_bytes() == unbroken
     assert not Path("out.png.checkpoint").exists()
     assert small(*SHALLOW_OPTIONS).stderr == ""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylize import OptionError, Options, PictureError, Stylizer
+from stylize import OptionError, Options, PictureError, Result, Stylizer
 from stylize.settings.recipe import read_recipe
 from stylize.transfer.job import scales_for
 
@@ -15,9 +15,9 @@ PHOTO_SIZE = (451, 300)
 
 
 @pytest.fixture
-def small(stylizer: Stylizer, photo: str, painting: str, tmp_path: Path) -> str:
+def small(painted: Result, tmp_path: Path) -> str:
     path = str(tmp_path / "small.png")
-    stylizer(photo, painting, size=64, iterations=40).save(path)
+    painted.save(path)
     return path
 
 
@@ -102,15 +102,15 @@ def test_the_command_takes_the_options_of_the_small_picture(run_on_folders: Any)
     args = (*pair, "--enlarge", "s.png")
     too_small = run_on_folders(*args, "-o", "b.png", "-s", "36")
     assert (too_small.exit_code, "the longer side needs 41" in too_small.stderr) == (2, True)
-    result = run_on_folders(*args, "-o", "b.png", "-s", "200")
+    result = run_on_folders(*args, "-o", "b.png", "-s", "44")
     assert (result.exit_code, result.stderr) == (0, "")
     options = read_recipe("b.png").options
-    assert (options["seed"], options["size"], options["iterations"]) == (7, 200, "auto")
-    other = run_on_folders("photos/b.png", *args[1:], "-o", "c.png", "-s", "200")
+    assert (options["seed"], options["size"], options["iterations"]) == (7, 44, "auto")
+    other = run_on_folders("photos/b.png", *args[1:], "-o", "c.png", "-s", "44")
     assert "--enlarge: the photo: not the same as in the recipe\n" in other.stderr
-    refused = run_on_folders("photos", "styles", "-o", "out", "--enlarge", "s.png", "-s", "200")
+    refused = run_on_folders("photos", "styles", "-o", "out", "--enlarge", "s.png", "-s", "44")
     assert (refused.exit_code, "--enlarge: is for one picture" in refused.stderr) == (2, True)
-    onto_itself = run_on_folders(*args, "-o", "s.png", "-s", "200")
+    onto_itself = run_on_folders(*args, "-o", "s.png", "-s", "44")
     assert (onto_itself.exit_code, "is an input too" in onto_itself.stderr) == (2, True)
     stdin = run_on_folders(*pair, "--enlarge", "-", "-o", "d.png")
     assert "--enlarge: cannot come from standard input" in stdin.stderr

@@ -256,7 +256,7 @@ def cut(layers: Iterable[str], rows: int) -> list[strips.Segment]:
 
 
 @pytest.mark.parametrize(
-    ("rows", "size", "guided"), [(8, (45, 71), False), (16, (66, 37), True), (40, (83, 50), True)]
+    ("rows", "size", "guided"), [(8, (45, 23), False), (16, (66, 21), True), (40, (83, 18), True)]
 )
 def test_in_strips_value_and_gradient_are_those_of_the_whole(
     rows: int,
@@ -289,7 +289,7 @@ def test_in_strips_value_and_gradient_are_those_of_the_whole(
 def test_in_strips_the_content_features_are_those_of_the_whole(
     layers: tuple[str, ...], vgg64: Vgg19, photo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = to_tensor(Image.open(photo), (45, 83)).double()
+    image = to_tensor(Image.open(photo), (19, 83)).double()
     whole = vgg64(image, layers)
     monkeypatch.setattr(features, "segments", lambda layers, _: cut(layers, 16))
     kept = find_features(vgg64, image, layers)
@@ -321,7 +321,7 @@ def test_in_strips_the_numbers_agree_within_rounding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     vgg = Vgg19(oxford, "avg", dtype=dtype)
-    content, x = (to_tensor(Image.open(path), (72, 90)) for path in (photo, painting))
+    content, x = (to_tensor(Image.open(path), (24, 90)) for path in (photo, painting))
     objective = make_objective(
         vgg,
         find_features(vgg, content, layers),

@@ -1,0 +1,35 @@
+"""How long the tests of each room take. Writes the table of tests/README.md."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TESTS = Path(__file__).parent.parent
+PAGE = TESTS / "README.md"
+#: In the order of src/stylize/README.md; `test_*.py` are those of the whole.
+ROOMS = ("test_*.py", "network", "settings", "images", "transfer", "callbacks", "cli")
+
+
+def measure(room: str) -> tuple[int, float]:
+    """The number of tests that pass in a room, and the seconds that they take with the start."""
+    started = time.perf_counter()
+    paths = sorted(map(str, TESTS.glob(room)))
+    command = [sys.executable, "-m", "pytest", "-q", *paths]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise SystemExit(process.stdout)
+    passed = re.findall(r"(\d+) passed", process.stdout)
+    return int(passed[-1]), time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    rows = ["| tests | number | seconds |", "|---|---|---|"]
+    for room in ROOMS:
+        number, seconds = measure(room)
+        rows.append(f"| `tests/{room}` | {number} | {seconds:.0f} |")
+        print(rows[-1], flush=True)
+    text = PAGE.read_text(encoding="utf-8")
+    table = re.compile(r"^\| tests \|(.*\n)+?(?=\n)", re.M)
+    PAGE.write_text(table.sub("\n".join(rows) + "\n", text), encoding="utf-8")
