@@ -19,6 +19,10 @@ from . import printing
 #: A function of the value as given and the option's name, which returns the value in its own type.
 Check = Callable[[Any, str], Any]
 
+#: The longer sides, in pixels, of the screens whose names are sizes too.
+SCREENS = {"4k": 3840, "8k": 7680}
+_MULTIPLE = re.compile(r"(\d{1,6}\.?\d{0,6}|\.\d{1,6})(%|x)")
+
 
 def number(low: float, high: float) -> Check:
     """Make a check for a finite number from `low` to `high`."""
@@ -57,17 +61,32 @@ def integer(low: int, high: int, *words: str) -> Check:
 
 
 def size(low: int, high: int, *words: str) -> Check:
-    """Make a check for pixels from `low` to `high`, a size on paper, or one of `words`."""
+    """Make a check for a size; one size has one value, however it was written.
+
+    Pixels from `low` to `high` are whole numbers (also "4k"); a multiple of the photo's own size is
+    a text as in "200%" (also "2x"); a size on paper is a text, as is one of `words`.
+    """
     pixels = integer(low, high, *words)
 
     def check(value: Any, option: str) -> Any:
         text = str(value).replace(" ", "").lower()
-        if isinstance(value, str) and printing.sides(text):
-            return text
+        if isinstance(value, str):
+            if text in SCREENS:
+                return SCREENS[text]
+            if printing.sides(text):
+                return text
+            if match := _MULTIPLE.fullmatch(text):
+                percent = float(match[1]) * (100 if match[2] == "x" else 1)
+                if percent:
+                    return f"{percent:.10g}%"
         try:
-            return pixels(value, option)
-        except OptionError as error:
-            raise OptionError(f"{error} or a size on paper, as in 60x90cm, 900mm or 36in") from None
+            return pixels(text.removesuffix("px") if isinstance(value, str) else value, option)
+        except OptionError:
+            raise OptionError(
+                f"{option} must be {low} to {high}, {', '.join(words)}, {' or '.join(SCREENS)}, a"
+                " multiple of the photo's size as in 200% or 2x, or a size on paper as in 20cm or"
+                f" 8x10in (got {value!r})"
+            ) from None
 
     return check
 

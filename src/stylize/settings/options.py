@@ -100,8 +100,9 @@ class Options:
     size: int | str = _option(
         "auto",
         checks.size(SMALLEST_SIDE, LARGEST_SIDE, "auto", "original", "fit"),
-        "Longer side of the result in pixels, or its size on paper, as in 90cm, 60x90cm or 24x36in;"
-        " 'original' is the photo's size, and 'fit' is that or the largest that fits in memory.",
+        "Longer side of the result: in pixels; 4k or 8k; as a multiple of the photo's, as in 200%"
+        " or 2x; or on paper, as in 20cm, 60x90cm or 8x10in. 'original' is the photo's size, and"
+        " 'fit' is that or the largest that fits in memory.",
         metavar="SIZE",
         short="-s",
         shown=f"{AUTO_SIZE}, or less for a smaller photo",
