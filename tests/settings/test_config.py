@@ -308,6 +308,9 @@ def test_the_command_line_can_reset_what_a_file_sets() -> None:
 def test_a_variable_can_name_several_masks() -> None:
     masks = printed(STYLIZE_MASK=os.pathsep.join(["a.png", "b.png"]))["mask"]
     assert masks == ('["a.png", "b.png"]', "STYLIZE_MASK")
+    names = ["not:a.png", "knot", "b.png", "not:c.png"]
+    masks = printed(STYLIZE_MASK=os.pathsep.join(names))["mask"]
+    assert masks == ('["not:a.png", "knot", "b.png", "not:c.png"]', "STYLIZE_MASK")
 
 
 @pytest.mark.parametrize(
@@ -371,4 +374,5 @@ def test_an_input_file_is_not_overwritten() -> None:
     Path("a.png").write_text("seed = 1")
     assert "is an input too" in run("x", "y", "-o", "a.png", "--config", "a.png").stderr
     assert "is an input too" in run("x", "y", "-o", "a.png", "--mask", "a.png").stderr
+    assert "is an input too" in run("x", "y", "-o", "a.png", "--mask", "not:a.png").stderr
     assert "--mask: cannot come from" in run("x", "y", "-o", "b.png", "--mask", "-").stderr

@@ -93,6 +93,7 @@ def test_options_are_the_same_after_conversion_to_text(weight: float, seed: int)
         ("color", "gray"),
         ("mask", ""),
         ("mask", 3),
+        ("mask", "not:"),
         ("background", "nocolor"),
         ("background", 3),
         ("background", "rgb(300,300,0)"),

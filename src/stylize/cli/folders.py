@@ -88,7 +88,7 @@ def _check_options(arguments: Arguments) -> None:
         options.style_shares(len(arguments.styles))
     if "enlarge" in options.pictures_named:
         raise OptionError("--enlarge: is for one picture")
-    for path in (*options.mask, *options.pictures_named.values()):
+    for path in (*options.mask_files, *options.pictures_named.values()):
         if not os.path.lexists(path):
             raise PictureError(f"{path}: no such file")
 

@@ -1,6 +1,8 @@
 """The fields of `Options` as click options, and where click found each value."""
 
 import functools
+import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
@@ -9,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from ..settings import config
+from ..settings.checks import INVERTED
 from ..settings.config import Given
 from ..settings.options import Options, flag
 
@@ -18,6 +21,14 @@ PATH = click.Path(allow_dash=True, readable=False)
 
 #: Declares an option that can be given on the command line only.
 command_line_option = functools.partial(click.option, allow_from_autoenv=False)
+
+
+class _Masks(click.Path):
+    """Paths that may have `INVERTED` before them, whose colon separates no paths in a variable."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        word = re.escape(INVERTED.removesuffix(os.pathsep))
+        return re.split(rf"(?<!^{word})(?<!{os.pathsep}{word}){os.pathsep}", rv)
 
 
 def painting_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,7 +42,7 @@ def painting_options(function: Callable[..., Any]) -> Callable[..., Any]:
             # Two flags, so that the command line can undo what a file says.
             name, type = f"{name}/--no-{name.lstrip('-')}", click.BOOL
         elif several:
-            type = PATH
+            type = _Masks(allow_dash=True, readable=False)
         elif metadata["choices"]:
             type = click.Choice(metadata["choices"])
         shown = f"{default:g}" if isinstance(default, float) else str(default)

@@ -19,6 +19,8 @@ from . import printing
 #: A function of the value as given and the option's name, which returns the value in its own type.
 Check = Callable[[Any, str], Any]
 
+#: Stands before the path of a mask that applies where it is black.
+INVERTED = "not:"
 #: The longer sides, in pixels, of the screens whose names are sizes too.
 SCREENS = {"4k": 3840, "8k": 7680}
 _MULTIPLE = re.compile(r"(\d{1,6}\.?\d{0,6}|\.\d{1,6})(%|x)")
@@ -180,11 +182,14 @@ def color(value: Any, option: str) -> str:
     return "#" + bytes(levels).hex()
 
 
-def paths(value: Any, option: str) -> tuple[str, ...]:
-    """Check one path or several; the files need not exist."""
+def masks(value: Any, option: str) -> tuple[str, ...]:
+    """Check one path or several, each with or without `INVERTED`; the files need not exist."""
     if isinstance(value, (str, os.PathLike)):
         value = [value]
-    return tuple(path(item, option) for item in value)
+    paths = tuple(path(item, option) for item in value)
+    if INVERTED in paths:
+        raise OptionError(f"{option}: {INVERTED} stands before a path, as in {INVERTED}sky.png")
+    return paths
 
 
 def path(value: Any, option: str) -> str:

@@ -4,12 +4,14 @@ The command line, the Python API, the README's table and the tests all read it.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import OptionError
 from ..network.names import WEIGHTS
 from . import checks, printing
+from .checks import INVERTED
 from .presets import PRESETS
 
 #: Longer side of the result under `--size auto`, in pixels, unless the content image is smaller.
@@ -199,9 +201,9 @@ class Options:
     )
     mask: tuple[str, ...] = _option(
         (),
-        checks.paths,
-        "Where a STYLE applies: fully on white, not on black, partly on grey. Give one for each"
-        " STYLE, in order; where all are black, the photo stays.",
+        checks.masks,
+        "Where a STYLE applies: fully on white, not on black, partly on grey; not:PATH is the"
+        " reverse. Give one for each STYLE, in order; where none applies, the photo stays.",
         metavar="PATH",
         shown="everywhere",
     )
@@ -335,6 +337,19 @@ class Options:
         """The paths of pictures other than photo, paintings and masks, by option."""
         paths = {"init": self.init, "enlarge": self.enlarge}
         return {name: path for name, path in paths.items() if path not in WORDS[name]}
+
+    @property
+    def mask_files(self) -> tuple[str, ...]:
+        """The paths of the masks."""
+        start = len(INVERTED)
+        return tuple(m[start:] if m.startswith(INVERTED) else m for m in self.mask)
+
+    def mask_digests(self, digests: Iterable[str]) -> list[str]:
+        """Return what a recipe says about the masks, from the digests of their files."""
+        return [
+            INVERTED + digest if mask.startswith(INVERTED) else digest
+            for mask, digest in zip(self.mask, digests, strict=True)
+        ]
 
     @property
     def density(self) -> int | None:
