@@ -1,6 +1,7 @@
 """Make the gallery in outputs/, and the figures that show the options for control."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from drawing import FIGS, sheet
@@ -43,18 +44,42 @@ def gallery() -> None:
         parts.append((name, paint(photo, painting, options, f"outputs/{name}")))
     name = "summer-palace-two-paintings.jpg"
     parts.append((name, paint("summer-palace", *MASKED, f"outputs/{name}")))
+    write_page(parts)
+
+
+def write_page(parts: Sequence[tuple[str, Painted]]) -> None:
+    """Write outputs/README.md: photos, paintings and results side by side, then the commands."""
     lines = [
-        "# Results",
+        "# Generated artwork",
         "",
-        f"Painted by stylize on {machines()}, with seed 0.",
-        "The command `python figs/make.py gallery` paints them again.",
-        "The pavilion's photo is by danielbuechele, CC BY 2.0.",
+        "Painted without options or with a preset; the cat with `-s 512`, because its photo is",
+        "smaller, and all but the first with `--jpeg-quality 85`. `python figs/make.py gallery`",
+        "paints them again. The pavilion's photo is by danielbuechele, CC BY 2.0.",
+        "",
+        "| Photo | Painting | Result |",
+        "|---|---|---|",
+    ]
+    for (photo, painting, given), (name, _) in zip(PAIRS, parts, strict=False):
+        preset = re.findall(r"--preset \w+", given)
+        cells = [
+            f"[![{photo}](../figs/thumbnails/{photo}.jpg)](../contents/{photo}.jpg)",
+            f"[![{painting}](../figs/thumbnails/{painting}.jpg)](../styles/{painting}.jpg)",
+            " ".join([f"![{Path(name).stem}]({name})", *(f"`{option}`" for option in preset)]),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Two paintings, each with its mask:",
+        "",
+        f"![{parts[-1][0]}]({parts[-1][0]})",
         "",
     ]
-    for name, part in parts:
-        seconds = f"{part.report['iterations']} iterations, {part.report['seconds']:.0f} s"
-        lines += [f"![{Path(name).stem}]({name})", "", f"    {part.command}", "", seconds, ""]
-    (ROOT / "outputs" / "README.md").write_text("\n".join(lines).rstrip() + "\n")
+    lines += ["## Commands", "", f"With seed 0, on {machines()}.", ""]
+    lines += ["| command | iterations | seconds |", "|---|---|---|"]
+    for _, part in parts:
+        seconds = round(part.report["seconds"])
+        lines.append(f"| `{part.command}` | {part.report['iterations']} | {seconds} |")
+    (ROOT / "outputs" / "README.md").write_text("\n".join(lines) + "\n")
 
 
 def masks() -> None:

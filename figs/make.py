@@ -1,6 +1,6 @@
 """Make the pictures of the README: `python figs/make.py [NAME...]`, all of them without a name.
 
-Each picture is painted by a command; figs/README.md and outputs/README.md list the commands.
+Each picture is painted by a command; figs/COMMANDS.md and outputs/README.md list the commands.
 Pictures that were painted before are used again, so that an interrupted run can be resumed. They
 are stored in figs/.parts, which can be deleted to start over. Needs what `pip install -e ".[dev]"`
 installs.
@@ -17,6 +17,7 @@ import illustration
 import painting
 import paper
 import quality
+import report
 
 FIGURES: dict[str, Callable[[], None]] = {
     "gallery": gallery.gallery,
@@ -40,16 +41,17 @@ FIGURES: dict[str, Callable[[], None]] = {
     "illustration": illustration.illustration,
 }
 #: Made only if they are named: `quality` takes hours and needs more packages, `weights` downloads
-#: 548 MB, and `layer-losses` draws nothing.
+#: 548 MB, `layer-losses` draws nothing, and `report` needs chromium.
 NAMED_ONLY = {
     "quality": quality.quality,
     "weights": experiments.weights,
     "layer-losses": paper.layer_losses,
+    "report": report.page,
 }
 
 
 def make(name: str) -> None:
-    """Make a figure, and list the commands that painted its pictures in figs/README.md."""
+    """Make a figure, and list the commands that painted its pictures in figs/COMMANDS.md."""
     painting.painted.clear()
     {**FIGURES, **NAMED_ONLY}[name]()
     book = painting.ROOT / "figs" / "commands.json"
@@ -65,9 +67,9 @@ def make(name: str) -> None:
 
 
 def write_list(known: dict[str, dict[str, Any]]) -> None:
-    """Write figs/README.md from what commands.json has stored."""
+    """Write figs/COMMANDS.md from what commands.json has stored."""
     lines = [
-        "# Figures",
+        "# The commands of the figures",
         "",
         "`python figs/make.py NAME` makes a figure. Each picture was painted by a command, with",
         "seed 0, on a CPU or (with FIGURES_DEVICE=cuda) on a GPU. Machines differ from figure to",
@@ -77,7 +79,7 @@ def write_list(known: dict[str, dict[str, Any]]) -> None:
         lines += ["", f"## {figure}", "", f"On {said['machine']}.", ""]
         lines += ["| command | iterations | seconds |", "|---|---|---|"]
         lines += [f"| `{command}` | {count} | {took} |" for command, count, took in said["painted"]]
-    (painting.ROOT / "figs" / "README.md").write_text("\n".join(lines) + "\n")
+    (painting.ROOT / "figs" / "COMMANDS.md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from stylize import files
 
 ROOT = Path(__file__).parent.parent
 PARTS = ROOT / "figs" / ".parts"
-#: Where the pictures are painted. The same machine gives the same bytes only on the CPU.
+#: Where the pictures are painted. The same machine gives the same bytes again.
 DEVICE = os.environ.get("FIGURES_DEVICE", "cpu")
 STYLIZE = [sys.executable, "-m", "stylize"]
 

@@ -1,4 +1,7 @@
-"""The README agrees with the code. `python tests/test_readme.py` writes its generated tables."""
+"""The README and the manuals agree with the code.
+
+`python tests/test_readme.py` writes the generated tables of the command's manual.
+"""
 
 import os
 import re
@@ -17,6 +20,12 @@ from stylize.settings.options import DECLINE, EFFORTS, flag
 from stylize.settings.presets import PRESETS, PURPOSES
 
 ROOT = Path(__file__).parent.parent
+#: The command's manual, and all others.
+MANUAL = "src/stylize/cli/README.md"
+DOCUMENTS = ["README.md", "outputs/README.md", ".github/CONTRIBUTING.md"]
+DOCUMENTS += ["figs/README.md", "figs/COMMANDS.md", "tests/benchmarks/README.md"]
+DOCUMENTS += ["src/stylize/README.md", MANUAL]
+DOCUMENTS += [f"src/stylize/{room}/README.md" for room in ("api", "transfer", "network")]
 BEGIN = "<!-- {}: written by `python tests/test_readme.py` -->\n"
 END = "<!-- end of {} -->\n"
 
@@ -47,7 +56,7 @@ def presets_table() -> str:
 
 
 def with_tables(text: str) -> str:
-    """The README with its generated tables in their present state."""
+    """A manual with its generated tables in their present state."""
     for name, table in (("options", options_table()), ("presets", presets_table())):
         before, rest = text.split(BEGIN.format(name))
         text = before + BEGIN.format(name) + table + END.format(name)
@@ -55,26 +64,34 @@ def with_tables(text: str) -> str:
     return text
 
 
-def readme() -> str:
-    return (ROOT / "README.md").read_text(encoding="utf-8")
+def read(path: str = "README.md") -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def manual() -> str:
+    return read(MANUAL)
+
+
+def test_the_front_page_is_short() -> None:
+    assert len(read().encode()) <= 14_000
 
 
 def test_the_tables_of_options_and_presets_are_up_to_date() -> None:
-    assert with_tables(readme()) == readme(), "run python tests/test_readme.py"
+    assert with_tables(manual()) == manual(), "run python tests/test_readme.py"
 
 
 def commands() -> list[str]:
-    """Every stylize command in the README and in outputs/README.md."""
-    text = readme() + (ROOT / "outputs" / "README.md").read_text(encoding="utf-8")
+    """Every stylize command in the README, in the manual and in outputs/README.md."""
+    text = read() + manual() + read("outputs/README.md")
     lines = re.findall(
-        r"^(?: +|.*&& |.*\| )?(?:\.venv/bin/)?(stylize .+?-o .+?)(?:$| #| \|)", text, re.M
+        r"^(?: +|.*&& |.*\| `?)?(?:\.venv/bin/)?(stylize .+?-o .+?)(?:$| #| \||`)", text, re.M
     )
     return [line for line in lines if "[OPTIONS]" not in line]
 
 
 def test_the_iterations_of_each_effort_are_those_of_the_options() -> None:
     draft, normal, best = EFFORTS.values()
-    words = " ".join(readme().split())
+    words = " ".join(manual().split())
     assert f"run {draft}, {normal} and {best} iterations at the coarsest scale" in words
     assert f"finer one {DECLINE} times as many" in words
 
@@ -86,7 +103,7 @@ def test_the_commands_are_found() -> None:
 @pytest.mark.parametrize("line", commands())
 def test_the_commands_are_valid(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They parse, also with the configuration file shown, and the pictures they name exist."""
-    (config,) = re.findall(r"```toml\n(.*?)```", readme(), re.S)
+    (config,) = re.findall(r"```toml\n(.*?)```", manual(), re.S)
     monkeypatch.chdir(tmp_path)
     Path("stylize.toml").write_text(config)
     args = shlex.split(line)[1:]
@@ -116,7 +133,7 @@ open(out, "w").close()
 @pytest.mark.parametrize("words", ["for photo in", "| xargs", "wildcard"])
 def test_the_scripts_paint_every_photo(words: str, tmp_path: Path) -> None:
     """Also photos with odd names, except in the Makefile, which does not claim that."""
-    blocks = re.findall(r"```(?:sh|make)\n(.*?)```", readme(), re.S)
+    blocks = re.findall(r"```(?:sh|make)\n(.*?)```", manual(), re.S)
     (script,) = [block for block in blocks if words in block]
     (tmp_path / "bin").mkdir()
     stand_in = tmp_path / "bin" / "stylize"
@@ -139,36 +156,47 @@ def test_the_scripts_paint_every_photo(words: str, tmp_path: Path) -> None:
     assert sorted(painted) == sorted(["one", *odd])
 
 
-def test_links_lead_to_files_and_headings_that_exist() -> None:
-    for name in (
-        "README.md",
-        "src/stylize/README.md",
-        ".github/CONTRIBUTING.md",
-        "outputs/README.md",
-    ):
-        path = ROOT / name
-        text = path.read_text(encoding="utf-8")
-        targets = re.findall(r"\]\(([^)#:]+)\)", text)
-        for target in targets:
-            assert (path.parent / target).exists(), f"{name}: {target}"
-        for anchor in re.findall(r"\]\(#([^)]+)\)", text):
-            headings = re.findall(r"^#+ (.+)$", text, re.M)
-            assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, anchor
+def anchors(path: Path) -> set[str]:
+    """What `#...` in a link to a document may be."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
-def test_the_pictures_together_are_below_6_megabytes() -> None:
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_to_files_and_headings_that_exist(name: str) -> None:
+    path = ROOT / name
+    links = re.findall(r"\]\(([^)#:]*)(?:#([^):]+))?\)", path.read_text(encoding="utf-8"))
+    for target, anchor in links:
+        found = path.parent / target if target else path
+        assert found.exists(), target
+        if anchor:
+            assert anchor in anchors(found), f"{target}#{anchor}"
+
+
+def test_all_manuals_can_be_reached_from_the_readme() -> None:
+    reached, left = set(), [ROOT / "README.md"]
+    while left:
+        path = left.pop()
+        if path not in reached and path.suffix == ".md":
+            reached.add(path)
+            targets = re.findall(r"\]\(([^)#:]+)", path.read_text(encoding="utf-8"))
+            left += [(path.parent / target).resolve() for target in targets]
+    assert {ROOT / name for name in DOCUMENTS} <= reached
+
+
+def test_the_pictures_of_the_front_page_are_below_3_megabytes() -> None:
     """They should load soon on a phone, too."""
-    shown = {ROOT / path for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", readme())}
-    assert len(shown) > 40
-    assert sum(path.stat().st_size for path in shown) < 6e6
+    shown = {ROOT / path for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", read())}
+    assert len(shown) > 10
+    assert sum(path.stat().st_size for path in shown) < 3e6
 
 
 def test_every_exit_code_is_in_the_table() -> None:
-    assert list(map(int, re.findall(r"^\| (\d+) \|", readme(), re.M))) == sorted(ExitCode)
+    assert list(map(int, re.findall(r"^\| (\d+) \|", manual(), re.M))) == sorted(ExitCode)
 
 
 def test_every_row_of_the_table_of_faults_is_shown_by_a_test() -> None:
-    table = readme().split("### Faults\n\n")[1].split("\n\n")[0]
+    table = manual().split("### Faults\n\n")[1].split("\n\n")[0]
     rows = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[2:]]
     texts = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
     shown = [name for text in texts for name in re.findall(r"mark\.fault\(\"(.+)\"\)", text)]
@@ -181,7 +209,7 @@ def test_the_python_example_runs(
 ) -> None:
     """With the network, on thumbnails, and with few iterations."""
     monkeypatch.chdir(tmp_path)
-    (block,) = re.findall(r"```python\n(.*?)```", readme(), re.S)
+    (block,) = re.findall(r"```python\n(.*?)```", read("src/stylize/api/README.md"), re.S)
     for name in ("photo", "a", "b"):
         load_picture(photo).image.resize((64, 48)).save(f"{name}.jpg")
     for name in ("painting", "other"):
@@ -198,11 +226,10 @@ def test_the_python_example_runs(
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
-    (line,) = re.findall(r"^python3 -m venv .*pytest$", readme(), re.M)
+    (line,) = re.findall(r"^python3 -m venv .*pytest$", read(), re.M)
     script = (ROOT / ".ci" / "run").read_text().replace("install --quiet", "install")
     assert line in script
 
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    path.write_text(with_tables(readme()), encoding="utf-8")
+    (ROOT / MANUAL).write_text(with_tables(manual()), encoding="utf-8")

@@ -15,11 +15,13 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 from click.testing import CliRunner
 from conftest import ROOT, files_in, statuses
 from test_folders_process import REPORTING_COMMAND, wait_for
 
 from stylize import files
+from stylize.callbacks.autosave import HEAD
 from stylize.callbacks.progress import FolderBars
 from stylize.cli import cluster as module
 from stylize.cli.cluster import LATER, Cluster, Finished, Shared
@@ -27,6 +29,7 @@ from stylize.cli.main import command
 from stylize.cli.workers import Report, WorkerDied
 from stylize.errors import DeviceError
 from stylize.images.picture import load_picture
+from stylize.network import weights
 
 ray = pytest.importorskip("ray", reason="needs the extra cluster")
 pytestmark = [
@@ -202,6 +205,39 @@ def test_other_versions_are_refused(nodes: Nodes, monkeypatch: pytest.MonkeyPatc
     executor.close()
 
 
+@pytest.mark.slow
+def test_a_machine_with_other_versions_is_given_nothing_to_do(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = nodes.others[0].node_id
+    find_versions, worker = module.portable()
+
+    class Worker(worker):  # type: ignore[misc, valid-type]
+        def machine(self) -> tuple[str, str, dict[str, str]]:
+            node, name, versions = super().machine()
+            return node, name, {**versions, "torch": "1.0"} if node == other else versions
+
+    monkeypatch.setattr(module, "portable", lambda: (find_versions, Worker))
+    executor = Cluster(Where, nodes.address, threads=1)
+    wait = iter([0.2] * 40)  # longer than all workers need to start
+    found = dict(executor.run(enumerate(wait), ignore))
+    assert len(found) == 40
+    assert other not in found.values()
+    assert sum("instead of" in message for message in caplog.messages) == 1
+    executor.close()
+
+
+class Where:
+    """Waits, and says on which machine."""
+
+    def __init__(self, number: int, workers: int, threads: int) -> None:
+        self.machine: str = ray.get_runtime_context().get_node_id()
+
+    def __call__(self, seconds: float, report: Report) -> str:
+        time.sleep(seconds)
+        return self.machine
+
+
 ARGS = ["photos", "styles", "--json", "-s", "32", "--threads", "1", "-n", "40"]
 NAMES = [f"{letter}-x.png" for letter in "abcdefghijkl"]
 
@@ -296,6 +332,29 @@ def test_the_start_picture_travels_too(nodes: Nodes) -> None:
         assert CliRunner().invoke(command, [*args, "-o", out, *more]).exit_code == 0
     for name in ("a-x.png", "b-x.png"):
         assert Path("there", name).read_bytes() == Path("near", name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("expected")
+def test_trials_with_a_mask_and_a_file_of_weights(nodes: Nodes, oxford: weights.Weights) -> None:
+    """The page, the sheet and all pictures are those of a run without a cluster."""
+    torch.save(oxford.state, "weights.pth")
+    load_picture("photos/a.png").image.convert("L").save("mask.png")
+    args = ["photos/a.png", "styles/x.png", "--mask", "mask.png", "--weights", "weights.pth"]
+    args += ["--try", "style-weight=0.3,1", "-s", "32", "-n", "5", "--threads", "1"]
+    for out, more in (("near", []), ("far", ["--cluster", nodes.address])):
+        names = ["-o", f"{out}.png", "--report", f"{out}.html"]
+        if more:
+            os.mkdir("far-trials")
+            stale = f"far-trials/{os.listdir('near-trials')[0]}.checkpoint"
+            Path(stale).write_bytes(HEAD)
+        result = CliRunner().invoke(command, [*args, *names, *more])
+        assert result.exit_code == 0, result.output
+        assert Path(f"{out}.html").read_text().count("<dialog") == 1
+    assert files_in("far-trials") == files_in("near-trials")
+    for name in files_in("near-trials"):
+        assert Path("far-trials", name).read_bytes() == Path("near-trials", name).read_bytes()
+    assert Path("far.png").read_bytes() == Path("near.png").read_bytes()
 
 
 @pytest.mark.slow

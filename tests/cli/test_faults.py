@@ -1,7 +1,7 @@
 """What goes wrong during a run: memory, disk, power, and losses that are not numbers.
 
 Signals, kills and unusable checkpoints are in transfer/test_checkpoint.py. Together these tests
-show the README's table of faults, row by row.
+show the manual's table of faults, row by row.
 """
 
 import itertools

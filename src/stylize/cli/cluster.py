@@ -12,13 +12,13 @@ import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from ..errors import DeviceError
 from .connection import connect, first_line, no_text_on_stdout
-from .node import compare, portable
+from .node import differences, portable
 from .terminal import Interrupted, StopOnSignal
 from .workers import Executor, OnMessage, Results, Work, WorkerDied
 
@@ -120,6 +120,8 @@ class Cluster(Executor[Any, Any]):
         versions, self._class = portable()
         self._versions = versions()
         self._workers: list[_Worker] = []
+        #: The machines, by Ray's names, that have other versions.
+        self._refused: set[str] = set()
         self._started = self._failures = 0
         self._grow_at = 0.0
 
@@ -200,12 +202,12 @@ class Cluster(Executor[Any, Any]):
         self._grow_at = time.monotonic() + GROW
         free = self._ray.available_resources()
         room = min(int(free.get(name, 0) / amount) for name, amount in self.need.items())
-        starting = sum(not worker.ready for worker in self._workers)
+        starting = sum(not worker.ready and not worker.refused for worker in self._workers)
         options = {"num_cpus": self.need["CPU"], "num_gpus": self.need.get("GPU", 0)}
         for _ in range(room + 1 - starting):
             # Two calls at once: a task, and a look at what it has reported.
             actor = self._ray.remote(self._class).options(**options, max_concurrency=2).remote()
-            self._workers.append(_Worker(actor, actor.versions.remote()))
+            self._workers.append(_Worker(actor, actor.machine.remote()))
             self._workers[-1].reference = actor.start.remote(self._settings, self._started)
             self._started += 1
 
@@ -213,11 +215,13 @@ class Cluster(Executor[Any, Any]):
         """Check a worker that has started, or that could not.
 
         Raises:
-            DeviceError: its machine has other versions, or no worker can be started.
+            DeviceError: all machines have other versions, or no worker can be started.
         """
         try:
-            machine, versions = self._ray.get(worker.versions)
-            compare(self._versions, versions, machine)
+            node, name, versions = self._ray.get(worker.machine)
+            if different := differences(self._versions, versions):
+                self._refuse(worker, node, f"--cluster: {name} has {different}")
+                return
             self._ray.get(worker.reference)
         except self._ray.exceptions.RayError as error:
             self._dismiss([worker])
@@ -227,6 +231,27 @@ class Cluster(Executor[Any, Any]):
                 raise DeviceError(f"--cluster: no worker can be started ({reason})") from error
         else:
             worker.reference, worker.ready, self._failures = None, True, 0
+
+    def _refuse(self, worker: "_Worker", node: str, reason: str) -> None:
+        """Give no tasks to a machine with other versions, which would paint other pictures.
+
+        The worker keeps its place there, so that Ray starts no other one in it.
+
+        Raises:
+            DeviceError: there is no other machine with room for a worker.
+        """
+        worker.refused, worker.reference = True, None
+        new, self._refused = node not in self._refused, self._refused | {node}
+        cure = "install the same versions on all machines"
+        if self._refused.issuperset(
+            machine["NodeID"]
+            for machine in self._ray.nodes()
+            if machine["Alive"]
+            and all(machine["Resources"].get(kind, 0) >= n for kind, n in self.need.items())
+        ):
+            raise DeviceError(f"{reason}; {cure}")
+        if new:
+            log.warning("%s, and is given nothing to do; %s", reason, cure)
 
     def _ready(self) -> list["_Worker"]:
         """The workers that have something to say; some time passes if there are none."""
@@ -293,23 +318,26 @@ class _Worker:
 
     Attributes:
         actor: Ray's handle.
-        versions: where the versions on its machine will be.
+        machine: where its machine's names and versions will be.
         reference: where what it is doing now will end: to start, or a task.
-        ready: whether it has started.
+        ready: whether it has started, and may be given tasks.
+        refused: whether its machine has other versions.
         task: what it is doing; None if it is free.
         ended: whether its result was seen in `reference`.
         polled: where the messages will be that it was asked for.
         poll_at: when it is to be asked again.
+        code: what it was told last: the exit code with which to stop, or 0.
     """
 
     actor: Any
-    versions: Any
+    machine: Any
     reference: Any = None
     ready: bool = False
+    refused: bool = False
     task: _Item | None = None
     ended: bool = False
     polled: Any = None
-    poll_at: float = field(default=0.0)
+    poll_at: float = 0.0
     code: int = 0
 
     def begin(self, item: _Item) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from ..errors import DeviceError
 from .workers import Work
 
 log = logging.getLogger("stylize")
@@ -40,10 +39,13 @@ def portable() -> tuple[Callable[[], dict[str, str]], type]:
         return versions
 
     class Worker:
-        def versions(self) -> tuple[str, dict[str, str]]:
+        def machine(self) -> tuple[str, str, dict[str, str]]:
             import socket
 
-            return socket.gethostname(), find_versions()
+            import ray
+
+            node = ray.get_runtime_context().get_node_id()
+            return node, socket.gethostname(), find_versions()
 
         def start(self, settings: bytes, number: int) -> None:
             from stylize.cli.node import Node
@@ -126,19 +128,10 @@ class Node:
         return taken
 
 
-def compare(here: Mapping[str, str], there: Mapping[str, str], machine: str) -> None:
-    """Refuse a machine with other versions.
-
-    Raises:
-        DeviceError: it has.
-    """
-    different = [
+def differences(here: Mapping[str, str], there: Mapping[str, str]) -> str:
+    """What a machine has instead of the versions on this one; "" where they are the same."""
+    return ", ".join(
         f"{name} {there.get(name) or 'not installed'} instead of {version}"
         for name, version in here.items()
         if there.get(name) != version
-    ]
-    if different:
-        raise DeviceError(
-            f"--cluster: {machine} has {', '.join(different)}; install the same versions on all"
-            " machines"
-        )
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from .. import files
-from ..callbacks.autosave import Autosave
+from ..callbacks.autosave import Autosave, is_checkpoint
 from ..errors import WeightsError
 from ..images.picture import PictureFile
 from ..network.names import WEIGHTS, split_weights
@@ -202,6 +202,8 @@ def _receive(
 
     def write() -> Outcome:
         single.deliver(task, data)
+        if painted.ended and task.checkpoint and is_checkpoint(task.checkpoint):
+            files.remove(task.checkpoint, task.checkpoint_untyped)  # of a run without a cluster
         return single.conclude(task, painted)
 
     return attempt(write)

@@ -13,7 +13,7 @@ _ORDER = list(Status)
 
 
 def as_json(task: Task, outcome: Outcome) -> str:
-    """One line of ASCII; the README lists the keys. Names that cannot be decoded are escaped."""
+    """One line of ASCII; the manual lists the keys. Names that cannot be decoded are escaped."""
     width, height = outcome.size or (None, None)
     arguments = task.arguments
     fields = {

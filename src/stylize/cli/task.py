@@ -107,9 +107,8 @@ class Task:
 
     @property
     def checkpoint(self) -> str | None:
-        """Path of the checkpoint; None on a cluster, or for standard output unless it is given."""
-        none = self.output == "-" or self.arguments.cluster
-        beside = None if none else f"{self.output}.checkpoint"
+        """Path of the checkpoint; None for standard output, unless it is given."""
+        beside = None if self.output == "-" else f"{self.output}.checkpoint"
         return self.arguments.checkpoint or beside
 
     @property

@@ -1,6 +1,6 @@
 """`Options`: the one place that defines every default, range and help text.
 
-The command line, the Python API, the README's table and the tests all read it.
+The command line, the Python API, the manual's table and the tests all read it.
 """
 
 import dataclasses
@@ -68,7 +68,7 @@ def _option(
     Args:
         default: the default, in the option's own type.
         check: checks a value that was given, and converts it to the option's own type.
-        help: text for `--help` and the README.
+        help: text for `--help` and the manual.
         metavar: placeholder for the value in `--help`.
         short: the short form of the flag, as in "-s"; "" for none.
         shown: how `--help` words the default, where the value alone is not clear.

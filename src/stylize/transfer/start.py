@@ -105,9 +105,8 @@ def _style_noise(job: Job, content: Tensor, before: tuple[int, int]) -> Tensor:
     for number, (style, share, mask) in enumerate(zip(job.styles, job.shares, masks, strict=True)):
         image, visible = shown_style(job, style, content, mask)
         detail = _detail(image, shown_size(job, style, before), size)
-        power = (
-            OCTAVE_POWER * job.options.strength * (torch.tensor(share) if mask is None else mask)
-        )
+        where = torch.tensor(share) if mask is None else mask
+        power = OCTAVE_POWER * job.options.strength * where
         if visible is not None:
             detail *= _middle(visible, size)
             power = power / visible.square().mean()

@@ -79,7 +79,8 @@ def part_of_content(job: Job, content: Tensor, mask: Tensor | None) -> Tensor | 
     visible = visible_part(job.content, (content.shape[3], content.shape[2]), content)
     if mask is None or visible is None:
         return visible if mask is None else mask
-    return visible * mask if (visible * mask).sum() else mask
+    both = visible * mask
+    return both if both.any() else mask
 
 
 def visible_part(picture: Picture, size: tuple[int, int], like: Tensor) -> Tensor | None:
