@@ -23,8 +23,9 @@ from PIL import Image
 
 from .. import files
 from ..errors import OptionError, OutputError, PictureError, StylizeError
+from ..images.opening import open_picture
 from ..images.picture import Picture, load_picture
-from ..settings.options import READABLE, Options, flag
+from ..settings.options import Options, flag
 from ..settings.recipe import show_recipe
 from ..transfer.step import Step
 from . import report
@@ -367,10 +368,12 @@ def load_small(path: str, side: int) -> Picture:
         PictureError: it cannot be read.
     """
     try:
-        with Image.open(path, formats=READABLE) as image:
+        with open_picture(path) as image:
             if image.format == "JPEG":
                 image.draft("RGB", (2 * side, 2 * side))
                 return load_picture(image)
+    except PictureError:
+        pass  # `load_picture` reads it, or says why not
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise PictureError(f"{path}: cannot be read ({error})") from error
     return load_picture(path)

@@ -11,14 +11,13 @@ from PIL import ExifTags, Image
 
 from ..errors import PictureError
 from ..files import stat_key
-from ..settings.options import READABLE
+from .opening import open_picture
 from .picture import load_picture
 
-#: Suffixes of pictures. HEIC cannot be read here, but it is in the list so that a folder of HEIC
-#: photos leads to a message and is not ignored silently.
+#: Suffixes of pictures.
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif"),
-    *(".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".heic", ".heif"),
+    *(".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".heic", ".heif", ".hif"),
 )
 
 
@@ -50,7 +49,7 @@ def _cached_size(path: str, _stat_key: object) -> tuple[int, int]:
     """Return `picture_size` of a file; `_stat_key` changes when the file does."""
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(path, formats=READABLE) as image:
+        with open_picture(path) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
                 raise ValueError("too large; load_picture below raises the error for the user")
             is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
@@ -67,7 +66,7 @@ def is_complete(path: str | os.PathLike[str]) -> bool:
     """
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(path, formats=READABLE) as image:
+        with open_picture(path) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
                 return True
     try:

@@ -26,10 +26,12 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "tiff": (".tif", ".tiff"),
     "avif": (".avif",),
 }
+#: The same by Pillow's names.
+WRITABLE = tuple(format.upper() for format in FORMATS)
 #: The formats of pictures that are read, by Pillow's names, the common ones first. Pillow looks at
 #: a file's content and not at its name, and starts another program, Ghostscript, for EPS.
 READABLE = (
-    *("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "JPEG2000", "PPM"),
+    *("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "GIF", "BMP", "JPEG2000", "PPM"),
     "TGA",  # the last, because it has no signature
 )
 

@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import OptionError, PictureError
 from . import printing
-from .options import READABLE, WORDS, Options, flag
+from .options import WORDS, WRITABLE, Options, flag
 
 #: Name of the text chunk.
 KEY = "stylize"
@@ -281,10 +281,10 @@ def _read_text(name: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no pixels are read, so that their number is harmless
-            with Image.open(name, formats=READABLE) as image:
+            with Image.open(name, formats=WRITABLE) as image:
                 chunk, xmp = image.info.get(KEY), image.info.get("xmp")
     except UnidentifiedImageError as error:
-        raise PictureError(f"{name}: not a picture in a format that stylize can read") from error
+        raise PictureError(f"{name}: not a picture in a format that stylize writes") from error
     except Exception as error:  # Pillow's readers raise many kinds of errors for damaged files
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"{name}: cannot be read ({reason})") from error
