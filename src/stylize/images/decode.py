@@ -93,6 +93,7 @@ def decode(data: bytes) -> Decoded:
             if bits_in_png_header == 16:
                 return _decode_by_pillow(image, (16, lambda: _png_samples(data)))
             if image.format in ("HEIF", "AVIF"):
+                heif.check_whole(data)
                 deep = heif.deep_samples(image, data)
                 return _decode_by_pillow(image, deep, heif.profile(image, data))
             if isinstance(image, TiffImageFile) and max(image.tag_v2.get(BITSPERSAMPLE, [1])) > 8:

@@ -36,6 +36,21 @@ _AVIF_BITS, _AVIF_COLOURS = (
 _HIGH_DEPTH, _TWELVE_BITS = 0x40, 0x20
 
 
+def check_whole(data: bytes) -> None:
+    """Check that a HEIF is not cut short; libheif would paint the tiles that are missing in green.
+
+    Raises:
+        ValueError: it is.
+    """
+    start = 0
+    while start + 16 <= len(data):
+        size, kind, long_size = struct.unpack_from(">I4sQ", data, start)
+        size = {0: len(data) - start, 1: long_size}.get(size, size)
+        if kind == b"mdat" and start + size > len(data):
+            raise ValueError("the end of the file is missing")
+        start += max(size, 8)
+
+
 def profile(image: Image.Image, data: bytes = b"") -> bytes | None:
     """Return an ICC profile for colours that have a number; None if there are none, or sRGB's.
 
