@@ -101,7 +101,10 @@ def profile_of(primaries: list[float]) -> bytes:
     curve = np.linspace(0, 1, 4096)
     curve = np.where(curve <= 0.04045, curve / 12.92, ((curve + 0.055) / 1.055) ** 2.4)
     return imagecodecs.cms_profile(
-        "rgb", whitepoint=[0.3127, 0.329, 1], primaries=primaries, transferfunction=curve.astype(np.float32)
+        "rgb",
+        whitepoint=[0.3127, 0.329, 1],
+        primaries=primaries,
+        transferfunction=curve.astype(np.float32),
     )
 
 
@@ -141,7 +144,8 @@ def test_colours_of_a_heif_may_have_a_number() -> None:
     ("curve", "signal", "expected"),
     [
         (16, 0, 0),
-        (16, 93, 124),  # 0.365: 26 cd/m2, and so a fifth of the light of white
+        (16, 77, 63),  # 0.302: 10 cd/m2
+        (16, 130, 187),  # 0.508: 100 cd/m2
         (16, 148, 255),  # 0.58: the 203 cd/m2 of white paper
         (16, 255, 255),
         (18, 0, 0),
