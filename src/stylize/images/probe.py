@@ -5,6 +5,7 @@ import functools
 import os
 import stat
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import ExifTags, Image
@@ -14,8 +15,12 @@ from ..files import stat_key
 from .opening import open_picture
 from .picture import load_picture
 
-#: Suffixes of pictures.
+#: Suffixes of raw photos, and of all pictures.
+RAW_SUFFIXES = (
+    *(".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"),
+)
 SUFFIXES = (
+    *RAW_SUFFIXES,
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif"),
     *(".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".heic", ".heif", ".hif"),
 )
@@ -29,6 +34,21 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
         return stat.S_ISREG(os.stat(path).st_mode)  # not a pipe, at which a reader would wait
     except OSError:
         return True
+
+
+def without_raw_twins(names: Sequence[str]) -> list[str]:
+    """Return the names of pictures in a folder, without raw photos beside the camera's own JPEG.
+
+    Args:
+        names: of pictures; those of one photo differ in the suffix alone.
+    """
+    parts = [os.path.splitext(name.lower()) for name in names]
+    developed = {stem for stem, suffix in parts if suffix not in RAW_SUFFIXES}
+    return [
+        name
+        for name, (stem, suffix) in zip(names, parts, strict=True)
+        if suffix not in RAW_SUFFIXES or stem not in developed
+    ]
 
 
 def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
