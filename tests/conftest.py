@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, pad, relu
 
 import stylize.transfer.stylizer as module
-from stylize import Options
+from stylize import STOP, Options, Stylizer
 from stylize.callbacks.autosave import Autosave
 from stylize.cli.main import command
 from stylize.errors import CheckpointError
@@ -134,24 +134,24 @@ def vgg(oxford: weights.Weights) -> Vgg19:
 
 
 @pytest.fixture(scope="session")
-def stylizer() -> module.Stylizer:
+def stylizer() -> Stylizer:
     """One network for many tests, in float32 on the CPU, so that all machines agree."""
-    return module.Stylizer(size=64, iterations=24, device="cpu", precision="float32")
+    return Stylizer(size=64, iterations=24, device="cpu", precision="float32")
 
 
 @pytest.fixture(scope="session")
-def stylizer_for(stylizer: module.Stylizer) -> Callable[..., module.Stylizer]:
+def stylizer_for(stylizer: Stylizer) -> Callable[..., Stylizer]:
     """Gives a stylizer whose fixed options are changed; each is made once."""
 
     @functools.cache
-    def stylizer_for(**fixed: str) -> module.Stylizer:
-        return module.Stylizer(stylizer.options, **fixed) if fixed else stylizer
+    def stylizer_for(**fixed: str) -> Stylizer:
+        return Stylizer(stylizer.options, **fixed) if fixed else stylizer
 
     return stylizer_for
 
 
 @pytest.fixture(scope="session")
-def painted(stylizer: module.Stylizer, photo: str, painting: str) -> Result:
+def painted(stylizer: Stylizer, photo: str, painting: str) -> Result:
     """The photo and the painting under the options of `stylizer`."""
     return stylizer(photo, painting)
 
@@ -217,7 +217,7 @@ class Painter:
         self.names = [picture.name for picture in (job.content, *job.styles)]
         Painter.painted.append(self.names)
         size = job.size
-        scales = tuple(plan_scales(size, self.iterations, "normal", "auto", 16))
+        scales = tuple(plan_scales(size, self.iterations, "normal", 1, 16))
         complete = True
         losses = Losses({"content": 1.0, "style": 2.0, "tv": 0.0, "gamut": 0.0}, 3.0)
         for iteration in range(1, self.iterations + 1):
@@ -234,7 +234,8 @@ class Painter:
                 functools.partial(finish_picture, image, job),
                 no_checkpoint,
             )
-            if self.at_step(iteration) or any([callback(step) for callback in callbacks]):
+            self.at_step(iteration)
+            if any([callback(step) is STOP for callback in callbacks]):
                 complete = False
                 break
         pixels = np.full((size[1], size[0], 3), np.array(GREEN) / 255)

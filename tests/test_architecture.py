@@ -17,7 +17,7 @@ MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
 
 #: The packages and modules of `stylize` from the bottom up. Each imports from itself and from
 #: those before it.
-ORDER = ("errors", "files", "network", "settings", "images", "transfer", "callbacks", "cli")
+ORDER = ("errors", "files", "network", "settings", "images", "transfer", "callbacks", "api", "cli")
 #: These two are above all others.
 ENTRIES = ("__init__", "__main__")
 
@@ -62,7 +62,7 @@ def test_torch_is_imported_in_network_and_transfer_alone(module: Path) -> None:
 def test_all_public_names_are_listed_and_documented() -> None:
     names = stylize.__all__
     assert names == sorted(names, key=lambda name: (name.islower(), not name.isupper(), name))
-    assert dir(stylize) == sorted(names)
+    assert dir(stylize) == sorted([*names, "__version__"])
     for name in names:
         assert name.isupper() or inspect.getdoc(getattr(stylize, name)), name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -33,9 +33,13 @@ END = "<!-- end of {} -->\n"
 def options_table() -> str:
     """Every option of the command, with its help text."""
     rows = ["| option | default | what it does |", "|---|---|---|"]
-    for option in command.get_params(command.make_context("stylize", [], resilient_parsing=True)):
+    heading = ""
+    for option in command.params:
         if isinstance(option, click.Option):
             assert option.help, option.name
+            group = option.group.title  # type: ignore[attr-defined]
+            rows += [f"| **{group}** | | |"] if group != heading else []
+            heading = group
             text, _, default = option.help.rstrip("]").partition("  [default: ")
             flags = ", ".join(f"`{name}`" for name in option.opts + option.secondary_opts)
             if isinstance(option.type, click.Choice):

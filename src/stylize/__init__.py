@@ -21,14 +21,17 @@ from .settings.options import Options
 from .settings.presets import PRESETS
 
 if TYPE_CHECKING:
+    from .api.calls import Stylizer, stylize
     from .callbacks.film import Timelapse
     from .settings.recipe import read_recipe
     from .transfer.result import Result
-    from .transfer.step import Losses, Step
-    from .transfer.stylizer import Stylizer, stylize
+    from .transfer.step import STOP, Losses, Step
+
+    __version__: str
 
 __all__ = [
     "PRESETS",
+    "STOP",
     "DeviceError",
     "Losses",
     "OptimizationError",
@@ -48,21 +51,24 @@ __all__ = [
 
 #: The modules of the names that are imported only when they are asked for: torch takes seconds.
 _LAZY = {
+    "STOP": ".transfer.step",
     "Losses": ".transfer.step",
     "Result": ".transfer.result",
     "Step": ".transfer.step",
-    "Stylizer": ".transfer.stylizer",
+    "Stylizer": ".api.calls",
     "Timelapse": ".callbacks.film",
     "read_recipe": ".settings.recipe",
-    "stylize": ".transfer.stylizer",
+    "stylize": ".api.calls",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("neural-stylize")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_LAZY[name], __name__), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

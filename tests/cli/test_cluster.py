@@ -156,7 +156,7 @@ def test_tasks_are_done_once_and_messages_arrive(
 def test_a_worker_that_dies_costs_its_task_a_second_try(executor: Cluster, tmp_path: Path) -> None:
     tasks = ["die", ["die once", str(tmp_path / "died")], 2, 3]
     found = dict(executor.run(enumerate(tasks), ignore))
-    assert found == {0: WorkerDied(cause="2 times"), 1: "done", 2: 4, 3: 9}
+    assert found == {0: WorkerDied(cause="two workers died"), 1: "done", 2: 4, 3: 9}
 
 
 @pytest.mark.slow
@@ -206,24 +206,33 @@ def test_other_versions_are_refused(nodes: Nodes, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.slow
-def test_a_machine_with_other_versions_is_given_nothing_to_do(
-    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("fault", ["versions", "start"])
+def test_a_machine_that_cannot_help_is_given_nothing_to_do(
+    fault: str, nodes: Nodes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """It has other versions, or no worker can be started there."""
     other = nodes.others[0].node_id
     find_versions, worker = module.portable()
 
     class Worker(worker):  # type: ignore[misc, valid-type]
         def machine(self) -> tuple[str, str, dict[str, str]]:
             node, name, versions = super().machine()
-            return node, name, {**versions, "torch": "1.0"} if node == other else versions
+            wrong = fault == "versions" and node == other
+            return node, name, {**versions, "torch": "1.0"} if wrong else versions
+
+        def start(self, settings: bytes, number: int) -> None:
+            if fault == "start" and self.machine()[0] == other:
+                raise OSError("no space")
+            super().start(settings, number)
 
     monkeypatch.setattr(module, "portable", lambda: (find_versions, Worker))
     executor = Cluster(Where, nodes.address, threads=1)
-    wait = iter([0.2] * 40)  # longer than all workers need to start
+    wait = iter([0.2] * 60)  # longer than all workers need to start
     found = dict(executor.run(enumerate(wait), ignore))
-    assert len(found) == 40
+    assert len(found) == 60
     assert other not in found.values()
-    assert sum("instead of" in message for message in caplog.messages) == 1
+    said = {"versions": "instead of", "start": "can start no workers"}[fault]
+    assert sum(said in message for message in caplog.messages) == 1
     executor.close()
 
 
@@ -396,6 +405,7 @@ def test_ctrl_c_keeps_the_pictures_and_leaves_no_workers(nodes: Nodes) -> None:
         ("--cluster auto --checkpoint a", 2, "--checkpoint: cannot be used"),
         ("--cluster auto --device cuda:1", 2, "give cuda"),
         ("--cluster here", 2, "give auto, or HOST:PORT"),
+        ("--cluster :6379", 2, "give auto, or HOST:PORT"),
         ("--cluster ray://host:10001", 2, "give auto, or HOST:PORT"),
         ("--cluster 127.0.0.1:1", 6, "--cluster 127.0.0.1:1: does not answer (Connection refused)"),
     ],
@@ -407,6 +417,26 @@ def test_what_a_cluster_cannot_do_is_refused(
     assert result.exit_code == code
     assert message in result.stderr
     assert not Path("out").exists()
+
+
+def test_a_cluster_that_a_variable_names_is_not_replaced_by_another(
+    run_on_folders: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for address, message in {
+        "127.0.0.1:1": "does not answer (Connection refused)",
+        "ray://host:10001": "give HOST:PORT of a Ray cluster's head",
+    }.items():
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        result = run_on_folders("photos", "styles", "-o", "out", "--cluster", "auto")
+        assert result.exit_code == 6
+        assert f"RAY_ADDRESS={address}: {message}" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_gpu_that_no_machine_has_is_not_waited_for() -> None:
+    with pytest.raises(DeviceError, match="--device cuda: Ray finds no GPU on this machine"):
+        Cluster(Work, "local", "cuda")
+    ray.shutdown()
 
 
 def test_one_picture_needs_no_cluster(run_on_folders: Any) -> None:

@@ -29,7 +29,7 @@ def test_an_existing_file_is_replaced_or_skipped_or_an_error(run: Any) -> None:
     assert failed.stderr == "stylize: a.png: exists already (--existing fail)\n"
     assert Path("a.png").read_bytes() == b"old"
     assert not Painter.calls, "nothing is painted"
-    assert run("PHOTO", "PAINTING", "-o", "a.png").exit_code == 0
+    assert run("PHOTO", "PAINTING", "-o", "a.png", "--existing", "replace").exit_code == 0
     assert Path("a.png").read_bytes() != b"old"
 
 
@@ -49,9 +49,9 @@ def test_existing_files_of_a_folder_are_skipped_or_an_error_or_replaced(
 
 def test_a_single_file_can_be_updated(run_on_folders: Any) -> None:
     args = ["photos/a.png", "styles/x.png", "-o", "a.png", "--existing", "update", "--seed"]
-    assert run_on_folders(*args, "5").stderr == ""
+    assert run_on_folders(*args, "5").stderr == "stylize: wrote a.png (40 x 30 in 0.5 s)\n"
     assert run_on_folders(*args, "5").stderr == "stylize: a.png: is up to date, skipped\n"
-    assert run_on_folders(*args, "6").stderr == ""
+    assert run_on_folders(*args, "6").stderr == "stylize: wrote a.png (40 x 30 in 0.5 s)\n"
 
 
 def test_only_what_has_changed_is_painted_again(run_on_folders: Any) -> None:
@@ -122,6 +122,29 @@ def test_files_that_stylize_did_not_make_are_not_replaced(run_on_folders: Any) -
         assert Path("out/a-x.png").read_bytes() == data
     replaced = run_on_folders("photos", "styles/x.png", "-o", "out", "--existing", "replace")
     assert replaced.exit_code == 0
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_one_picture_replaces_what_stylize_made_and_nothing_else(
+    dry: list[str], run_on_folders: Any
+) -> None:
+    args = ["photos/a.png", "styles/x.png", "-o", "a.jpg"]
+    Image.new("RGB", (9, 9), "red").save("a.jpg")
+    holiday = Path("a.jpg").read_bytes()
+    refused = run_on_folders(*args, *dry)
+    assert (refused.exit_code, refused.stdout) == (4, "")
+    assert refused.stderr == (
+        "stylize: a.jpg: exists already, and does not seem to be made by stylize (carries no"
+        " recipe; it was not made by stylize, or was edited); --existing replace paints over it\n"
+    )
+    assert Path("a.jpg").read_bytes() == holiday
+    assert run_on_folders(*args, *dry, "--existing", "replace").exit_code == 0
+    Path("a.jpg").write_bytes(b"")
+    assert run_on_folders(*args, *dry).exit_code == 0, "an empty file: nothing to lose"
+    Path("a.jpg").unlink()
+    Path("a.jpg").symlink_to("nowhere.jpg")
+    assert run_on_folders(*args).exit_code == 0
+    assert run_on_folders(*args, *dry, "--seed", "2").exit_code == 0, "stylize made it"
 
 
 def test_an_option_that_an_older_version_did_not_have_had_its_present_default(

@@ -98,7 +98,7 @@ def test_a_run_that_is_out_of_memory_can_be_resumed(
     assert "out.png.checkpoint holds the run so far" in result.stderr
     assert not Path("out.png").exists()
     undo()
-    assert "resuming after iteration" in small().stderr
+    assert "resuming at iteration" in small().stderr
     assert Path("out.png").read_bytes() == expected
 
 
@@ -112,7 +112,7 @@ def test_a_picture_that_is_too_large_for_the_memory_is_refused_before_the_work(
     result = small(*args, "-s", "144")
     assert result.exit_code == 6
     assert "144 x 120 pixels needs 0.0" in result.stderr
-    assert "0.02 GB are free; --size " in result.stderr
+    assert "0.02 GB free; --size " in result.stderr
     side = int(result.stderr.split("--size ")[1].split()[0])
     assert small(*args, "-s", str(side)).exit_code == 0
     with Image.open("out.png") as image:
@@ -161,7 +161,7 @@ def test_a_run_with_fit_resumes_in_the_size_that_it_had(
     interrupted(6, *args)
     monkeypatch.setattr(device, "free_memory", lambda *_: 2.19e7)
     result = small(*args)
-    assert "resuming after iteration" in result.stderr
+    assert "resuming at iteration" in result.stderr
     assert Path("out.png").read_bytes() == expected
     # A size that no longer fits is replaced by a smaller one, and the run starts over.
     interrupted(6, *args)
@@ -376,7 +376,7 @@ def test_too_little_memory_for_a_checkpoint_or_for_encoding(
         result = small()
         assert result.exit_code == 6
         assert "out.png.checkpoint: not enough memory to resume from it" in result.stderr
-    assert "resuming after iteration" in small().stderr
+    assert "resuming at iteration" in small().stderr
     assert Path("out.png").read_bytes() == expected
 
 
@@ -426,7 +426,7 @@ def test_a_worker_uses_only_its_part_of_the_memory(
     job = Job.prepare(stylizer.options, photo, [painting])
     assert stylizer.fit_to_memory(job) is job
     memory.share_among(10)
-    with pytest.raises(DeviceError, match=r"and 0\.10 GB are free"):
+    with pytest.raises(DeviceError, match=r"0\.10 GB free"):
         stylizer.fit_to_memory(job)
     monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda _: (1e9, 8e9))
     stylizer.device = torch.device("cuda")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from stylize import OptionError, Options, OutputError, PictureError
+from stylize.cli.arguments import Arguments
 from stylize.cli.folders import Found, find_pictures, is_batch, list_tasks, pair_up
 from stylize.cli.naming import Input
-from stylize.cli.task import Arguments
 
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
 

@@ -30,6 +30,14 @@ progress.FolderBars.step = report
 if __name__ == "__main__":
     command(sys.argv[1:])
 """
+#: The command, which is terminated while it loads the network.
+TERMINATED_COMMAND = """
+import os, signal, sys
+from stylize.cli import single
+from stylize.cli.main import command
+single.Resources.stylizer = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+command(sys.argv[1:])
+"""
 ARGS = ["photos", "styles", "--json", "-s", "32", "--threads", "1", "-n", "12"]
 NAMES = ["a-x.png", "b-x.png", "c-x.png"]
 
@@ -117,6 +125,20 @@ def test_two_runs_share_a_folder() -> None:
 def test_workers_give_the_same_bytes(expected: dict[str, bytes]) -> None:
     assert run("jobs", "--jobs", "2") == dict.fromkeys(NAMES, "done")
     check(expected, "jobs")
+
+
+@pytest.mark.usefixtures("expected")
+def test_sigterm_before_the_first_step_tells_what_was_not_started() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", TERMINATED_COMMAND, *ARGS, "-o", "terminated"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (143, "")
+    assert err.startswith("stylize: 3 pictures: 3 not started; ")
+    assert err.endswith("stylize: terminated; run the same command again to resume\n")
 
 
 @pytest.mark.usefixtures("expected")

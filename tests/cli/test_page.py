@@ -21,8 +21,9 @@ from PIL import Image
 
 from stylize import Options, files
 from stylize.cli import page
+from stylize.cli.arguments import Arguments
 from stylize.cli.page import Page, curves
-from stylize.cli.task import Arguments, Outcome, Status, Task
+from stylize.cli.task import Outcome, Status, Task
 from stylize.errors import ExitCode, OutputError
 from stylize.images.picture import load_picture
 from stylize.transfer.scales import Scale

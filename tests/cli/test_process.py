@@ -26,7 +26,7 @@ def test_a_picture_is_read_from_a_pipe_and_written_to_a_pipe(photo: str, paintin
         image.load()
     assert process.stdout.startswith(b"\x89PNG\r\n")
     assert process.stdout.endswith(b"IEND\xaeB`\x82")
-    assert b"48 x 32 pixels" in process.stderr
+    assert b"wrote the picture to standard output (48 x 32 in " in process.stderr
 
 
 def test_every_process_writes_the_same_bytes(photo: str, painting: str, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_python_m_stylize_is_the_same_command() -> None:
         for args in ([*COMMAND, "--help"], [Path(sys.executable).with_name("stylize"), "--help"])
     ]
     assert helps[0] == helps[1]
-    assert b"Usage: stylize [OPTIONS] CONTENT STYLE..." in helps[0]
+    assert b"Usage: stylize CONTENT STYLE... -o OUTPUT [OPTIONS]" in helps[0]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from stylize import OptionError, Options
-from stylize.cli.task import Arguments, Task, check_overwrites
+from stylize.cli.arguments import Arguments
+from stylize.cli.task import Task, check_overwrites
 
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
 

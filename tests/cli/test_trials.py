@@ -127,6 +127,19 @@ def test_a_sheet_is_not_written_over_another_picture_if_that_is_asked(run: Run) 
     assert not Painter.painted
 
 
+def test_a_sheet_replaces_only_a_sheet(run: Run) -> None:
+    Image.new("RGB", (9, 9)).save("sheet.png")
+    before = Path("sheet.png").read_bytes()
+    refused = run(*TRY, "seed=1,2")
+    assert refused.exit_code == 4
+    assert "sheet.png: exists already, and does not seem to be made by stylize" in refused.stderr
+    assert Path("sheet.png").read_bytes() == before
+    assert run(*TRY, "seed=1,2", "--existing", "replace").exit_code == 0
+    again = run(*TRY, "seed=1,2,3")
+    assert again.exit_code == 0
+    assert again.stderr.endswith("stylize: wrote sheet.png\n")
+
+
 def test_a_sheet_shows_only_pictures_of_this_run(run: Run) -> None:
     Path("sheet-trials").mkdir()
     Image.new("RGB", (200, 200), "red").save("sheet-trials/seed=1.png")

@@ -113,6 +113,14 @@ def test_activations_are_never_overwritten(vgg: Vgg19, image: Tensor) -> None:
     assert not any(activation.requires_grad for activation in together.values())
 
 
+def test_layers_go_by_either_name_and_come_back_by_the_given_one(vgg: Vgg19, image: Tensor) -> None:
+    found = vgg(image, ["conv2_2", "relu1_2", "relu2_2"])
+    assert list(found) == ["relu1_2", "conv2_2", "relu2_2"]
+    assert torch.equal(found["conv2_2"], vgg(image, ["relu2_2"])["relu2_2"])
+    assert torch.equal(found["conv2_2"], found["relu2_2"])
+    assert list(vgg.record(image, ["conv1_2"])) == ["relu1_1", "relu1_2"]
+
+
 def test_the_forward_pass_stops_at_the_deepest_requested_layer(
     vgg: Vgg19, image: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,13 +83,13 @@ def test_a_file_accepts_dashes_underscores_lists_and_tables() -> None:
         ("[stylize]\nsize = 300", "stylize: no such option"),
         ("style-weight = 1\nstyle_weight = 2", "--style-weight: is set twice"),
         ("size = 8", "--size must be 16 to 65536, auto, original, fit, .*got 8"),
-        ("size = [300]", r"--size must be .*got \[300\]"),
-        ("seed = 2020-01-01", "--seed: .* is not valid"),
+        ("size = [300]", r"--size must be 16 to 65536.*got \[300\]"),
+        ("seed = 2020-01-01", "--seed must be 0 to "),
         ("init = 3", "--init: 3 is not valid"),
         ("mask = [3]", "--mask: "),
         ("mask = 3", "--mask: 3 is not valid"),
-        ("pooling = 'min'", "--pooling: 'min' is not valid"),
-        ("style-weight = nan", "--style-weight: nan is out of range"),
+        ("pooling = 'min'", "--pooling must be avg or max"),
+        ("style-weight = nan", "--style-weight must be 0 to "),
         ("style-layers = ['relu9_1']", "--style-layers: no layer 'relu9_1'"),
         ("style-layers = [['relu1_1']]", "--style-layers: "),
         ("output = ['a.png']", "--output: takes one value"),
@@ -136,9 +136,9 @@ def test_a_higher_level_has_priority_and_a_preset_ranks_below_its_level(
 
 
 def test_the_error_for_a_bad_value_names_its_origin() -> None:
-    with pytest.raises(OptionError, match=r"^STYLIZE_SIZE: --size must be 16 .*got '8'"):
+    with pytest.raises(OptionError, match=r"^STYLIZE_SIZE: --size must be 16"):
         config.merge([{"size": Given("8", "STYLIZE_SIZE")}])
-    with pytest.raises(OptionError, match=r"^--size must be 16 .*got '8'"):
+    with pytest.raises(OptionError, match=r"^--size must be 16"):
         config.merge([{"size": Given("8", COMMAND_LINE)}])
     with pytest.raises(OptionError, match=r"^recipe a.png: no such option: colour"):
         config.merge([{"colour": Given("red", "recipe a.png")}])
@@ -316,7 +316,7 @@ def test_a_variable_can_name_several_masks() -> None:
 @pytest.mark.parametrize(
     ("env", "message"),
     [
-        ({"STYLIZE_SIZE": "8"}, "STYLIZE_SIZE: --size must be 16 to 65536, auto"),
+        ({"STYLIZE_SIZE": "8"}, "STYLIZE_SIZE: --size must be 16 "),
         ({"STYLIZE_POOLING": "min"}, "STYLIZE_POOLING: Invalid value for '--pooling': 'min' is"),
         ({"STYLIZE_PRESET": "x"}, "STYLIZE_PRESET: Invalid value for '--preset'"),
         ({"STYLIZE_KEEP_EXIF": "maybe"}, "STYLIZE_KEEP_EXIF: Invalid value for '--keep-exif'"),
@@ -360,7 +360,7 @@ def test_nothing_is_printed_while_the_shell_completes(capfd: pytest.CaptureFixtu
 
 
 def test_a_required_option_may_come_from_a_file_or_a_variable() -> None:
-    assert "Missing option '-o' / '--output'" in run("a.jpg", "b.jpg").stderr
+    assert "give a name for the result (-o)" in run("a.jpg", "b.jpg").stderr
     Path("a.toml").write_text("output = 'c.gif'")
     for result in (
         run("a.jpg", "b.jpg", "--config", "a.toml"),

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylize import Stylizer, files
+from stylize import STOP, Stylizer, files
 from stylize.callbacks import autosave
 from stylize.callbacks.autosave import Autosave
 from stylize.errors import CheckpointError
@@ -48,10 +48,11 @@ def interrupt_run(at: int, stylizer: Stylizer, job: Job, since: Any = None) -> C
     """Stop a run at an iteration, or the next one; gives the checkpoint of that step."""
     checkpoints: list[Checkpoint] = []
 
-    def stop(step: Step) -> bool:
-        if step.iteration >= at:
-            checkpoints.append(step.checkpoint())
-        return step.iteration >= at
+    def stop(step: Step) -> object:
+        if step.iteration < at:
+            return None
+        checkpoints.append(step.checkpoint())
+        return STOP
 
     assert not stylizer.paint(job, [stop], since).complete
     return checkpoints[0]
@@ -176,7 +177,7 @@ def test_tensors_are_loaded_as_they_were_saved(
         assert torch.equal(one, other)
 
 
-# The format of the file, which must not change: other versions resume from it
+# The format of the file, to which keys may be added: other versions resume from it
 
 
 def write_by_hand(path: Path, recipe: str, content: dict[str, Any]) -> None:
@@ -224,6 +225,7 @@ def content_by_hand(checkpoint: Checkpoint, method: dict[str, Any]) -> dict[str,
         },
         "losses": [values(losses) for losses in checkpoint.losses],
         "seconds": checkpoint.seconds,
+        "places": [[each.iteration, each.size, each.seconds] for each in checkpoint.losses],
     }
 
 
@@ -289,6 +291,13 @@ def test_the_format_of_a_checkpoint_is_that_of_version_0_1(
     resumed = stylizer.paint(job, checkpoint=loaded)
     assert np.array_equal(resumed.pixels, unbroken.pixels)
     assert resumed.losses == unbroken.losses
+    seconds = [losses.seconds for losses in resumed.losses]
+    assert seconds == sorted(seconds)
+
+    del content["places"]  # an addition since
+    write_by_hand(tmp_path / "older", recipe.text(), content)
+    older = Checkpoint.load(tmp_path / "older", recipe, stylizer.device)
+    assert [each.as_dict() for each in older.losses] == [each.as_dict() for each in saved.losses]
 
 
 def test_the_format_of_a_checkpoint_before_a_state_is_that_of_version_0_1(
@@ -301,7 +310,7 @@ def test_the_format_of_a_checkpoint_before_a_state_is_that_of_version_0_1(
     loaded = Checkpoint.load(tmp_path / "a", recipe, stylizer.device)
     assert (loaded.scale, loaded.coarser, loaded.state, loaded.losses) == (0, None, None, ())
     loaded.save(tmp_path / "b")
-    assert_same_layout(read_by_hand(tmp_path / "b")[1], content)
+    assert_same_layout(read_by_hand(tmp_path / "b")[1], {**content, "places": []})
     assert checkpoint.read_recipe_text(tmp_path / "a") == recipe.text()
     assert checkpoint.read_size(tmp_path / "a") == 32
     assert stylizer.paint(job, checkpoint=loaded).complete
@@ -342,7 +351,7 @@ def test_an_interrupted_command_resumes(
     assert Path("out.png.checkpoint").is_file()
     again = small(*SHALLOW_OPTIONS)
     assert again.exit_code == 0
-    assert "out.png.checkpoint: resuming after iteration 1" in again.stderr
+    assert "out.png.checkpoint: resuming at iteration 2" in again.stderr
     assert Path("out.png").read_bytes() == unbroken
     assert not Path("out.png.checkpoint").exists()
     assert small(*SHALLOW_OPTIONS).stderr == ""
@@ -527,7 +536,7 @@ def test_a_killed_run_resumes(small: Any) -> None:
     command = [sys.executable, "-c", code, *arguments, *SHALLOW_OPTIONS]
     assert subprocess.run(command, check=False).returncode == -9
     Path(f"{files.temporary_prefix('out.png.checkpoint')}-0.part").touch()
-    assert "resuming after iteration" in small(*SHALLOW_OPTIONS).stderr
+    assert "resuming at iteration" in small(*SHALLOW_OPTIONS).stderr
     assert Path("out.png").read_bytes() == unbroken
     assert sorted(path.name for path in Path().iterdir()) == [
         "out.png",

@@ -17,7 +17,7 @@ from conftest import to_tensor
 from PIL import Image
 from torch import Tensor
 
-from stylize import OptionError, Options, PictureError, Result, Stylizer
+from stylize import STOP, OptionError, Options, PictureError, Result, Stylizer
 from stylize.images.picture import load_picture
 from stylize.settings.presets import PRESETS
 from stylize.settings.recipe import read_recipe
@@ -242,7 +242,7 @@ def test_masks_of_the_wrong_kind_or_number_are_refused(
     stylizer: Stylizer, photo: str, painting: str, half: str, tmp_path: Path
 ) -> None:
     Image.new("L", (20, 20)).save(tmp_path / "black.png")
-    with pytest.raises(OptionError, match=r"--mask: 1 masks? for 2 STYLEs; give one each"):
+    with pytest.raises(OptionError, match=r"--mask: 1 mask for 2 styles; give one each"):
         stylizer(photo, painting, painting, mask=half)
     with pytest.raises(OptionError, match="leave --blend out"):
         stylizer(photo, painting, painting, mask=[half, half], blend="equal")
@@ -675,7 +675,7 @@ def test_a_recipe_has_the_digests_of_the_pictures_and_not_their_paths(
 def test_the_recipe_of_an_interrupted_picture_is_not_complete(
     stylizer: Stylizer, photo: str, painting: str
 ) -> None:
-    result = stylizer(photo, painting, on_step=lambda step: step.iteration == 3)
+    result = stylizer(photo, painting, on_step=lambda step: STOP if step.iteration == 3 else None)
     assert not result.complete
     assert result.recipe is not None
     assert not result.recipe.complete

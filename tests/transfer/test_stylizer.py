@@ -15,6 +15,7 @@ from torch import Tensor
 
 import stylize.transfer.stylizer as module
 from stylize import (
+    STOP,
     DeviceError,
     OptionError,
     Options,
@@ -223,9 +224,9 @@ def test_a_callback_sees_every_step_and_can_stop_the_run(
 ) -> None:
     steps: list[Step] = []
 
-    def watch(step: Step) -> bool:
+    def watch(step: Step) -> object:
         steps.append(step)
-        return step.iteration == step.scales[0].iterations + 3
+        return STOP if step.iteration == step.scales[0].iterations + 3 else True
 
     result = stylizer(photo, painting, scales=2, iterations=20, on_step=watch)
     coarse = steps[0].scales[0].iterations
@@ -246,9 +247,9 @@ def test_all_callbacks_are_called_although_one_asks_to_stop(
 ) -> None:
     calls: list[str] = []
 
-    def stop(step: Step) -> bool:
+    def stop(step: Step) -> object:
         calls.append("stop")
-        return True
+        return STOP
 
     def watch(step: Step) -> None:
         calls.append("watch")
@@ -262,7 +263,7 @@ def test_all_callbacks_are_called_although_one_asks_to_stop(
 def test_a_result_of_a_coarse_scale_is_enlarged_to_the_requested_size(
     stylizer: Stylizer, photo: str, painting: str
 ) -> None:
-    result = stylizer(photo, painting, size=96, scales=2, iterations=20, on_step=lambda step: True)
+    result = stylizer(photo, painting, size=96, scales=2, iterations=20, on_step=lambda step: STOP)
     assert not result.complete
     assert result.image.size == (96, 64)
 
@@ -376,7 +377,7 @@ def test_the_effort_counts_where_no_iterations_are_given(
 ) -> None:
     options = {"iterations": "auto", "scales": 1, **given}
     steps: list[Step] = []
-    stylizer(photo, painting, on_step=lambda step: bool(steps.append(step)) or True, **options)
+    stylizer(photo, painting, on_step=lambda step: steps.append(step) or STOP, **options)
     assert steps[0].iterations == iterations
 
 

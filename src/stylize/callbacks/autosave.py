@@ -105,7 +105,7 @@ class Autosave:
             return None
         iterations = sum(scale.iterations for scale in job.scales)
         done = checkpoint.iteration(job)
-        log.warning("%s: resuming after iteration %d of %d", self.path, done, iterations)
+        log.warning("%s: resuming at iteration %d of %d", self.path, done + 1, iterations)
         return checkpoint
 
     def _set_aside(self, path: str, error: CheckpointError) -> None:

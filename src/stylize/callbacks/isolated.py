@@ -18,7 +18,8 @@ class Isolated:
         callback: what to call with every step. Its return value is ignored.
 
     Attributes:
-        error: the exception that the callback raised; None if there was none.
+        error: the exception that the callback raised; None if there was none. Whoever made this
+            tells the user.
     """
 
     def __init__(self, callback: "Callback") -> None:
@@ -32,4 +33,4 @@ class Isolated:
                 self.callback(step)
             except Exception as error:
                 self.error = error
-                log.warning("%s; the run continues without it", error)
+                log.info("%s; the run continues without it", error)

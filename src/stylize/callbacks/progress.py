@@ -3,15 +3,22 @@
 import logging
 import sys
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # a notebook without ipywidgets has bars of text
+    from tqdm.auto import tqdm
 
 if TYPE_CHECKING:
     from ..transfer.step import Step
 
 log = logging.getLogger(__name__)
+
+
+#: How a bar looks, also on 40 columns.
+BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
 
 
 def bars_hidden(quiet: bool) -> bool:
@@ -20,18 +27,20 @@ def bars_hidden(quiet: bool) -> bool:
 
 
 class Bar:
-    """A tqdm bar on stderr: size, iteration, losses, and the time left for the picture.
+    """A bar on stderr or below a notebook's cell: the picture's name, how much is done, time left.
 
-    It counts `Scale.cost`, not iterations: an iteration at the finest scale takes many times as
-    long as one at the coarsest, and the time left would be wrong by as much.
+    With `--verbose` it shows size, iteration and losses too. It counts `Scale.cost`, not
+    iterations: an iteration at the finest scale takes many times as long as one at the coarsest,
+    and the time left would be wrong by as much.
 
     Args:
+        name: of the picture.
         hidden: show nothing.
         line: on which of several lines, from 0.
     """
 
-    def __init__(self, hidden: bool = False, line: int = 0) -> None:
-        self.hidden, self.line = hidden, line
+    def __init__(self, name: str, hidden: bool = False, line: int = 0) -> None:
+        self.name, self.hidden, self.line = name, hidden, line
         self.bar: tqdm[Any] | None = None
         self.done = 0
 
@@ -45,42 +54,59 @@ class Bar:
         """Leave the bar as it is; the next step opens another one."""
         if self.bar is not None:
             self.bar.close()
-        self.bar, self.done = None, 0
+        self.bar = None
 
     def __call__(self, step: "Step") -> None:
         """Show a step."""
-        self.done += step.scale.cost
-        text = f"{step.scale.width}x{step.scale.height} {step.iteration}/{step.iterations}"
+        if self.hidden:
+            return
         if self.bar is None:
+            # Where the run resumes, what was done before it counts as done. The first evaluation
+            # ended before the clock starts.
+            self.done = sum(scale.work for scale in step.scales) - step.work_left
             self.bar = tqdm(
-                desc=text,
-                initial=step.scale.cost,  # the first evaluation ended before the clock starts
-                disable=self.hidden,
+                desc=_shortened(self.name),
+                initial=self.done,
+                total=self.done + step.work_left,
                 file=sys.stderr,
-                bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
+                bar_format=BAR_FORMAT,
                 dynamic_ncols=True,
                 position=self.line or None,
                 leave=None if self.line else True,
             )
-        content, style = step.losses.content, step.losses.style
-        self.bar.set_description_str(text, refresh=False)
-        self.bar.set_postfix_str(f"content {content:.3g}, style {style:.3g}", False)
+        else:
+            self.done += step.scale.cost
+        name = _shortened(self.name, self.bar.ncols)
+        if log.isEnabledFor(logging.INFO):
+            name += f" {step.scale.width}x{step.scale.height} {step.iteration}/{step.iterations}"
+            content, style = step.losses.content, step.losses.style
+            self.bar.set_postfix_str(f"content {content:.3g}, style {style:.3g}", False)
+        self.bar.set_description_str(name, refresh=False)
         # Where a scale ends early, the total shrinks: skipped work must not count as done.
         self.bar.total = self.done + step.work_left
         self.bar.update(self.done - self.bar.n)
+
+
+def _shortened(name: str, columns: int | None = None) -> str:
+    """A name that leaves room for the bar: a quarter of the line, or where that is not known 10."""
+    room = max(columns or 40, 40) // 4
+    return name if len(name) <= room else f"{name[: room - 2]}.."
 
 
 class FolderBars:
     """One bar for the whole folder, and below it one for each picture in progress.
 
     Args:
+        names: of the pictures.
         work: for each picture, what is to be done, in the unit of `Scale.cost`.
         finished: how many pictures need no work.
         hidden: show nothing.
     """
 
-    def __init__(self, work: Sequence[int], finished: int = 0, hidden: bool = False) -> None:
-        self.left = list(work)
+    def __init__(
+        self, names: Sequence[str], work: Sequence[int], finished: int = 0, hidden: bool = False
+    ) -> None:
+        self.names, self.left = names, list(work)
         self.done = 0
         self.finished = finished
         self.hidden = hidden
@@ -90,7 +116,7 @@ class FolderBars:
             file=sys.stderr,
             desc=self._text(),
             total=sum(self.left),
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left",
+            bar_format=BAR_FORMAT,
             dynamic_ncols=True,
             smoothing=0,  # the mean speed: pictures differ in size, and some end early
         )
@@ -108,7 +134,7 @@ class FolderBars:
         if number not in self.bars:
             lines = {bar.line for bar in self.bars.values()}
             line = next(line for line in range(1, len(lines) + 2) if line not in lines)
-            self.bars[number] = Bar(self.hidden, line)
+            self.bars[number] = Bar(self.names[number], self.hidden, line)
         self.bars[number](step)
         self.left[number] = step.work_left
         if not self.done:  # the clock starts once the network is loaded and was used once
@@ -137,7 +163,12 @@ class FolderBars:
 
 
 class Forecast:
-    """Warns once, early, that a run will take minutes."""
+    """Says once, early, that a run will take minutes, and why.
+
+    Args:
+        words: tells what paints, once the run has begun.
+        told: whether a bar tells the time that is left; a second number would differ from it.
+    """
 
     #: Evaluations that are timed; the one before them is slower than the others.
     TIMED = 3
@@ -147,13 +178,14 @@ class Forecast:
     #: which says nothing about the larger ones.
     BUSY = 1_000_000
 
-    def __init__(self) -> None:
+    def __init__(self, words: Callable[[], str], told: bool = False) -> None:
+        self.words, self.told = words, told
         self.first = 0
         self.started = 0.0
         self.left = 0
 
     def __call__(self, step: "Step") -> None:
-        """Time a few steps, and warn after them."""
+        """Time a few steps, and speak after them."""
         if step.image.device.type != "cpu" and step.scale.pixels < self.BUSY:
             return
         if not self.first:
@@ -163,8 +195,10 @@ class Forecast:
             pace = (time.perf_counter() - self.started) / (self.left - step.work_left)
             seconds = pace * step.work_left
             if seconds > self.PATIENCE:
+                how_long = "long" if self.told else f"about {round(seconds / 60)} minutes"
                 log.warning(
-                    "this will take about %d minutes; a smaller --size or --effort draft takes"
-                    " less, and Ctrl-C keeps the picture so far",
-                    round(seconds / 60),
+                    "this will take %s (%s); a smaller --size or --effort draft takes less, and"
+                    " Ctrl-C keeps the picture so far",
+                    how_long,
+                    self.words(),
                 )

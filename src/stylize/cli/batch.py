@@ -5,6 +5,7 @@ torch is not imported before there is something to paint.
 
 import contextlib
 import functools
+import itertools
 import logging
 import os
 import time
@@ -18,6 +19,7 @@ from ..transfer import job
 from ..transfer.scales import Scale
 from ..transfer.step import Step
 from . import report, terminal, workers
+from .arguments import Arguments
 from .cluster import Cluster
 from .existing import reason_to_skip
 from .folders import list_tasks
@@ -25,7 +27,7 @@ from .page import Page, check_page
 from .painter import Assignment, Painter
 from .remote import Courier, RemotePainter
 from .report import Row
-from .task import Arguments, Outcome, Status, Task
+from .task import Outcome, Status, Task
 from .terminal import Interrupted
 from .workers import Executor, WorkerDied
 
@@ -70,24 +72,27 @@ def run_tasks(
         _report(arguments, row)
         page.fail(row)
     not_started = len(tasks)
+    number = itertools.count(1)
     if rows and arguments.fail_fast:
         tasks = []
     error: KeyboardInterrupt | StylizeError | None = None
     try:
-        with contextlib.closing(paint_all(arguments, tasks, page)) as painted:
+        with (
+            terminal.interrupted_by_sigterm(),
+            contextlib.closing(paint_all(arguments, tasks, page)) as painted,
+        ):
             for row in painted:
                 not_started -= 1
                 rows.append(row)
-                _report(arguments, row)
+                _report(arguments, row, f"{next(number)}/{len(tasks)}  ")
     except (KeyboardInterrupt, StylizeError) as raised:
         error = raised
     except BaseException:  # a bug
         page.close(quietly=True)
         raise
-    for line in report.table(rows):
-        log.warning("%s", line)
     seconds = report.duration(time.perf_counter() - started)
-    log.warning("%s; %s", report.total(rows, not_started), seconds)
+    shown = f"; {arguments.report} shows them" if arguments.report else ""
+    log.warning("%s; %s%s", report.total(rows, not_started), seconds, shown)
     try:
         if not error:
             at_end(rows)
@@ -100,8 +105,9 @@ def run_tasks(
     if isinstance(error, StylizeError):
         raise error
     if error:
-        log.warning("interrupted; run the same command again to resume")
-        return error.exit_code if isinstance(error, Interrupted) else ExitCode.INTERRUPTED
+        code = error.exit_code if isinstance(error, Interrupted) else ExitCode.INTERRUPTED
+        log.warning("%s; run the same command again to resume", code.name.lower())
+        return code
     return exit_code(rows)
 
 
@@ -122,14 +128,17 @@ def exit_code(rows: Sequence[Row]) -> ExitCode:
     return ExitCode.SOME_FAILED if failed else ExitCode.DONE
 
 
-def _report(arguments: Arguments, row: Row) -> None:
-    """Report at once how a picture went."""
-    task, outcome = row
+#: How loudly it is told at once what became of a picture. The total counts those that were
+#: skipped: there may be thousands.
+LOUDNESS = {Status.FAILED: logging.ERROR, Status.SKIPPED: logging.INFO}
+
+
+def _report(arguments: Arguments, row: Row, number: str = "") -> None:
+    """Report at once how a picture went, after its number."""
     if arguments.json:
-        terminal.print_text(report.as_json(task, outcome))
-    if outcome.status is Status.FAILED:
-        name = f"{task.output}: " if task.output else ""
-        log.error("%sfailed: %s", name, outcome.reason)
+        terminal.print_text(report.as_json(*row))
+    level = LOUDNESS.get(row[1].status, logging.WARNING)
+    log.log(level, "%s%s", number, report.line(*row))
 
 
 def paint_all(
@@ -160,7 +169,8 @@ def paint_all(
                 return
             yield number, Assignment(task, patient)
 
-    with FolderBars(work, len(tasks) - len(waiting), hidden) as bars:
+    names = [os.path.basename(task.output) for task in tasks]
+    with FolderBars(names, work, len(tasks) - len(waiting), hidden) as bars:
 
         def on_message(number: int, message: object) -> None:
             if isinstance(message, Step):
@@ -233,5 +243,5 @@ def _work(task: Task) -> int:
 def _died(worker: WorkerDied) -> Outcome:
     code = worker.exit_code
     signal_or_code = f"signal {-code}" if code and code < 0 else f"exit code {code}"
-    cause = worker.cause or signal_or_code
-    return Outcome.failed(DeviceError(f"its worker died ({cause}), perhaps for want of memory"))
+    cause = worker.cause or f"its worker died ({signal_or_code})"
+    return Outcome.failed(DeviceError(f"{cause}, perhaps for want of memory"))

@@ -40,8 +40,11 @@ TRIES = 2
 POLL, GROW = 0.2, 1.0
 #: Seconds without any worker, after which this is said.
 PATIENCE = 15.0
-#: Workers that may fail to start one after the other, before the run ends.
-START_FAILURES = 5
+#: Seconds after which a worker that has not started is taken to wait for room.
+WAITS = 10.0
+#: Workers that may fail to start one after the other, before the run ends, or where others paint,
+#: before no more are started for some seconds.
+START_FAILURES, RETRY = 5, 60.0
 
 log = logging.getLogger("stylize")
 
@@ -86,34 +89,40 @@ class Cluster(Executor[Any, Any]):
         threads: of each worker; 0 for `THREADS`, or as many as the smallest machine has.
 
     Raises:
-        DeviceError: there is no such cluster, or Ray is not installed.
+        DeviceError: there is no such cluster, Ray is not installed, or a cluster of this machine
+            alone is asked for a GPU that it has not.
     """
 
     def __init__(self, make: Make, address: str, device: str = "cpu", threads: int = 0) -> None:
         with contextlib.ExitStack() as stack:
             stack.enter_context(no_text_on_stdout())
-            self._ray, self._own = connect(address, threads)
-            if self._own:
+            self._ray, ended_here, alone = connect(address, threads)
+            if ended_here:
                 stack.callback(self._ray.shutdown)
-            self._set_up(make, device, threads)
+            self._set_up(make, device, threads, alone)
             self._at_end = stack.pop_all()
 
-    def _set_up(self, make: Make, device: str, threads: int) -> None:
+    def _set_up(self, make: Make, device: str, threads: int, alone: bool) -> None:
         """Decide what workers ask for, and what they are told."""
         machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        gpu = device not in ("cpu", "mps") and (
-            device != "auto" or any(machine.get("GPU") for machine in machines)
-        )
+        any_gpu = any(machine.get("GPU") for machine in machines)
+        gpu = device not in ("cpu", "mps") and (device != "auto" or any_gpu)
+        if gpu and alone and not any_gpu:
+            raise DeviceError(f"--device {device}: Ray finds no GPU on this machine; give cpu")
         if not threads:
             processors = [int(machine.get("CPU", 0)) for machine in machines]
             threads = min([THREADS, *filter(None, processors)])
+        if alone:
+            log.warning("--cluster: found no Ray cluster; painting on this machine alone")
+        else:
+            log.warning("--cluster: machines: %d", len(machines))
         #: What a worker asks for, by Ray's names.
         self.need: dict[str, int] = {"GPU": 1, "CPU": 1} if gpu else {"CPU": threads}
         settings = SimpleNamespace(
             make=make,
             need=self.need,
             threads=0 if gpu else threads,
-            environment={name: os.environ.get(name) for name in ("GOMP_SPINCOUNT",)},
+            spins=os.environ.get("GOMP_SPINCOUNT"),
             level=log.getEffectiveLevel(),
         )
         self._settings = pickle.dumps(settings)
@@ -142,8 +151,8 @@ class Cluster(Executor[Any, Any]):
                 if queue.ended:
                     if not busy:
                         break
-                    self._dismiss(worker for worker in self._workers if not worker.task)
-                else:
+                    self._dismiss([worker for worker in self._workers if not worker.task])
+                elif not queue.waits:
                     self._grow()
                 for worker in busy:
                     worker.poll(code)
@@ -156,17 +165,21 @@ class Cluster(Executor[Any, Any]):
                     except self._ray.exceptions.RayTaskError as error:  # it could not be unpacked
                         raise RuntimeError(str(error).strip().splitlines()[-1]) from error
                     except self._ray.exceptions.RayError as error:
-                        log.info("a worker died: %s", first_line(error))
+                        log.info("%s", first_line(error))
                         self._dismiss([worker])
                         if worker.task.tries < TRIES:
+                            log.warning("a worker died; its picture is painted again")
                             queue.again(worker.task)
                         else:
-                            yield worker.task.number, WorkerDied(cause=f"{TRIES} times")
+                            yield worker.task.number, WorkerDied(cause="two workers died")
                 if any(worker.ready for worker in self._workers):
                     waiting_since = time.monotonic()
                 elif not said and time.monotonic() > waiting_since + PATIENCE:
                     said = True
-                    log.warning("the cluster has no room yet for a worker (%s)", self._words())
+                    log.warning(
+                        "the cluster has no room yet for a worker (%s); waiting, until Ctrl-C",
+                        self._words(),
+                    )
             if stop.exit_code:
                 raise Interrupted(stop.exit_code)
 
@@ -177,9 +190,9 @@ class Cluster(Executor[Any, Any]):
 
     def _words(self) -> str:
         """What a worker needs."""
-        kinds = {"CPU": "processors", "GPU": "GPU"}
-        needs = (f"{amount} {kinds[name]}" for name, amount in self.need.items())
-        return f"each needs {' and '.join(needs)} on one machine"
+        if "GPU" in self.need:
+            return "each needs a GPU and a processor of one machine"
+        return f"each needs processors of one machine: {self.need['CPU']}"
 
     def _hand_out(self, queue: "_Queue", stop: StopOnSignal) -> Iterator[tuple[int, Any]]:
         """Give each free worker a task; yield the results that need none."""
@@ -193,22 +206,26 @@ class Cluster(Executor[Any, Any]):
                     worker.begin(item)
 
     def _grow(self) -> None:
-        """Start workers for all the room that there is, and one for which there may be none.
+        """Start workers where there seems to be room, and one for which there may be none.
 
         That one waits until there is room. So the autoscaler of a cluster sees that it should grow.
+        The number of workers at most doubles from one look to the next, and stays as it is while
+        one waits: there may be few tasks, and Ray tells only the sum of all machines' free room.
         """
-        if time.monotonic() < self._grow_at:
+        now = time.monotonic()
+        starting = [worker for worker in self._workers if not worker.ready and not worker.refused]
+        if now < self._grow_at or any(now > worker.begun + WAITS for worker in starting):
             return
-        self._grow_at = time.monotonic() + GROW
+        self._grow_at = now + GROW
         free = self._ray.available_resources()
         room = min(int(free.get(name, 0) / amount) for name, amount in self.need.items())
-        starting = sum(not worker.ready and not worker.refused for worker in self._workers)
         options = {"num_cpus": self.need["CPU"], "num_gpus": self.need.get("GPU", 0)}
-        for _ in range(room + 1 - starting):
+        for _ in range(min(room, len(self._workers) + 1) + 1 - len(starting)):
             # Two calls at once: a task, and a look at what it has reported.
             actor = self._ray.remote(self._class).options(**options, max_concurrency=2).remote()
-            self._workers.append(_Worker(actor, actor.machine.remote()))
-            self._workers[-1].reference = actor.start.remote(self._settings, self._started)
+            worker = _Worker(actor, actor.machine.remote(), now)
+            worker.reference = actor.start.remote(self._settings, self._started)
+            self._workers.append(worker)
             self._started += 1
 
     def _welcome(self, worker: "_Worker") -> None:
@@ -226,9 +243,13 @@ class Cluster(Executor[Any, Any]):
         except self._ray.exceptions.RayError as error:
             self._dismiss([worker])
             self._failures += 1
-            if self._failures >= START_FAILURES:
-                reason = str(error).strip().splitlines()[-1]
+            if self._failures < START_FAILURES:
+                return
+            reason = str(error).strip().splitlines()[-1]
+            if not any(worker.ready for worker in self._workers):
                 raise DeviceError(f"--cluster: no worker can be started ({reason})") from error
+            log.warning("--cluster: a machine can start no workers (%s)", reason)
+            self._failures, self._grow_at = 0, time.monotonic() + RETRY
         else:
             worker.reference, worker.ready, self._failures = None, True, 0
 
@@ -255,25 +276,25 @@ class Cluster(Executor[Any, Any]):
 
     def _ready(self) -> list["_Worker"]:
         """The workers that have something to say; some time passes if there are none."""
-        by_reference = {
-            reference: worker
+        waited = [
+            reference
             for worker in self._workers
             for reference in (worker.reference, worker.polled)
             if reference is not None
-        }
-        waited = list(by_reference)
+        ]
         if not waited:
             time.sleep(POLL / 2)
             return []
+        # All that are there, or else the first to come; with a limit, because Python handles
+        # signals only after the call.
         wait = self._ray.wait
         found, _ = wait(waited, num_returns=len(waited), timeout=0, fetch_local=False)
         if not found:
-            # With a limit, because Python handles signals only after the call.
             found, _ = wait(waited, num_returns=1, timeout=POLL / 2, fetch_local=False)
-        unique = {id(by_reference[reference]): by_reference[reference] for reference in found}
-        for worker in unique.values():
-            worker.ended = worker.reference in found
-        return list(unique.values())
+        there = set(found)
+        for worker in self._workers:
+            worker.ended = worker.reference in there
+        return [worker for worker in self._workers if {worker.reference, worker.polled} & there]
 
     def _receive(self, worker: "_Worker", on_message: OnMessage) -> Iterator[tuple[int, Any]]:
         """Pass on what a busy worker has reported, and yield the result if there is one."""
@@ -319,6 +340,7 @@ class _Worker:
     Attributes:
         actor: Ray's handle.
         machine: where its machine's names and versions will be.
+        begun: when it was asked for.
         reference: where what it is doing now will end: to start, or a task.
         ready: whether it has started, and may be given tasks.
         refused: whether its machine has other versions.
@@ -331,6 +353,7 @@ class _Worker:
 
     actor: Any
     machine: Any
+    begun: float
     reference: Any = None
     ready: bool = False
     refused: bool = False
@@ -366,6 +389,11 @@ class _Queue:
     def ended(self) -> bool:
         """Whether there is nothing more to begin."""
         return self._stopped or (self._exhausted and not self._retries)
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is no task now, but there may be one later."""
+        return time.monotonic() < self._later and not self._retries
 
     def next(self) -> _Item | None:
         """A task; None if there is none, or none now."""

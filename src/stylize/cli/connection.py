@@ -9,10 +9,10 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from ..errors import DeviceError, OptionError
-from .task import Arguments
+from .arguments import Arguments
 from .terminal import SIGNALS
 
 log = logging.getLogger("stylize")
@@ -33,7 +33,7 @@ def check(arguments: Arguments, several: bool) -> None:
         DeviceError: Ray is not installed.
     """
     address = arguments.cluster or ""
-    if (address != "auto" and not address.rpartition(":")[2].isdecimal()) or "://" in address:
+    if address != "auto" and not _is_address(address):
         raise OptionError(f"--cluster {address}: give auto, or HOST:PORT of a Ray cluster's head")
     if not several:
         raise OptionError("--cluster: is for folders; for one picture, give a folder as OUTPUT")
@@ -67,11 +67,22 @@ def _check_installed() -> None:
         raise DeviceError('--cluster: needs Ray; run pip install "neural-stylize[cluster]"')
 
 
-def connect(address: str, threads: int) -> tuple[Any, bool]:
-    """Connect to a cluster, or start one on this machine.
+class Connection(NamedTuple):
+    """A connection to a cluster.
 
-    Returns:
-        Ray, and whether the connection is to be ended here.
+    Attributes:
+        ray: the module.
+        ended_here: whether the connection is to be ended by whoever asked for it.
+        alone: whether it is a cluster of this machine, started for this run.
+    """
+
+    ray: Any
+    ended_here: bool = True
+    alone: bool = False
+
+
+def connect(address: str, threads: int) -> Connection:
+    """Connect to a cluster, or start one on this machine.
 
     Raises:
         DeviceError: there is no cluster, or Ray is not installed.
@@ -83,32 +94,35 @@ def connect(address: str, threads: int) -> tuple[Any, bool]:
     import ray
 
     if ray.is_initialized():
-        return ray, False
+        return Connection(ray, ended_here=False)
+    place = f"--cluster {address}"
+    if address == "auto" and (address := os.environ.get("RAY_ADDRESS", "auto")) != "auto":
+        place = f"RAY_ADDRESS={address}"
+        if address != "local" and not _is_address(address):
+            raise DeviceError(f"{place}: give HOST:PORT of a Ray cluster's head, or unset it")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     with _signal_handlers_kept():
         try:
             if address not in ("auto", "local"):
-                _check_address(address)
+                _check_answer(address, place)
                 ray.init(address=address, **quiet)
-                return ray, True
+                return Connection(ray)
             if address == "auto" and not _left_by_a_crash():
                 with contextlib.suppress(ConnectionError):
                     ray.init(address="auto", **quiet)
-                    return ray, True
-            processors = max(os.cpu_count() or 1, threads)
+                    return Connection(ray)
+            processors = max(_processors(), threads)
             ray.init(address="local", num_cpus=processors, include_dashboard=False, **quiet)
-            return ray, True
+            return Connection(ray, alone=True)
         except DeviceError:
             raise
         except Exception as error:
             if "ersion mismatch" in str(error):
                 reason = "; ".join(" ".join(str(error).split()).split(": ", 1))
                 raise DeviceError(
-                    f"--cluster {address}: {reason}; install the same versions on all machines"
+                    f"{place}: {reason}; install the same versions on all machines"
                 ) from error
-            raise DeviceError(
-                f"--cluster {address}: cannot be used ({first_line(error)})"
-            ) from error
+            raise DeviceError(f"{place}: cannot be used ({first_line(error)})") from error
 
 
 @contextlib.contextmanager
@@ -150,23 +164,37 @@ class _BytesAlone:
         return self.buffer.isatty()
 
 
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and "://" not in text
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _left_by_a_crash() -> bool:
     """Whether the address that Ray has noted on this machine is that of a cluster that is gone."""
-    if "RAY_ADDRESS" in os.environ:
-        return False
     with contextlib.suppress(ImportError, TypeError, OSError):  # no public function tells it
         from ray._private.utils import read_ray_address
 
         if noted := read_ray_address():
             try:
-                _check_address(noted)
+                _check_answer(noted, "")
             except (DeviceError, ValueError):
                 return True
     return False
 
 
-def _check_address(address: str) -> None:
+def _check_answer(address: str, place: str) -> None:
     """Find out in seconds whether anybody answers; Ray itself would try for a minute.
+
+    Args:
+        address: HOST:PORT.
+        place: where it was given, for the message.
 
     Raises:
         DeviceError: nobody does.
@@ -177,7 +205,7 @@ def _check_address(address: str) -> None:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DeviceError(
-            f"--cluster {address}: does not answer ({reason}); ray start --head prints the address"
+            f"{place}: does not answer ({reason}); ray start --head prints the address"
         ) from error
 
 

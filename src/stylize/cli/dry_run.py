@@ -12,12 +12,13 @@ from ..errors import DeviceError, ExitCode, OptionError, StylizeError
 from ..transfer import memory
 from ..transfer.scales import Scale
 from . import report, terminal
+from .arguments import Arguments
 from .batch import exit_code, outcome_without_painting, scales_of, unreadable_rows
 from .folders import is_batch, list_tasks
 from .page import check_page
 from .report import Row
 from .single import check
-from .task import Arguments, Outcome, Status, Task
+from .task import Outcome, Status, Task
 from .trials import list_trials
 
 #: Seconds until the network is loaded.

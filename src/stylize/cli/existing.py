@@ -8,6 +8,7 @@ from ..errors import OutputError, PictureError
 from ..images import encode, probe
 from ..network.names import WEIGHTS, split_weights
 from ..settings import recipe
+from ..settings.recipe import Recipe
 from .task import Task
 
 
@@ -15,8 +16,8 @@ def reason_to_skip(task: Task) -> str:
     """Why the existing file is good enough; "" where the picture is to be painted.
 
     Raises:
-        OutputError: a file exists and must not (`--existing fail`), or it should be updated but was
-            not made by stylize.
+        OutputError: a file exists and must not (`--existing fail`), or was not made by stylize and
+            nobody said that it may be replaced (`--existing replace`).
     """
     target, existing = task.output, task.arguments.existing
     if target == "-" or not os.path.lexists(target) or os.path.isdir(target):
@@ -27,7 +28,26 @@ def reason_to_skip(task: Task) -> str:
         return "exists already"
     if existing == "update" and _is_up_to_date(task):
         return "is up to date"
+    if existing == "auto":
+        made_by_stylize(target)
     return ""
+
+
+def made_by_stylize(target: str) -> Recipe | None:
+    """The recipe in an existing file, which may be replaced; None where there is nothing to lose.
+
+    Raises:
+        OutputError: there is none; somebody may need the file.
+    """
+    if not os.path.exists(target) or (os.path.isfile(target) and not os.path.getsize(target)):
+        return None  # a link to nowhere, or an empty file: nothing to lose
+    try:
+        return recipe.read_recipe(target)
+    except PictureError as error:
+        raise OutputError(
+            f"{target}: exists already, and does not seem to be made by stylize"
+            f" ({str(error).removeprefix(f'{target}: ')}); --existing replace paints over it"
+        ) from error
 
 
 def _is_up_to_date(task: Task) -> bool:
@@ -46,14 +66,7 @@ def _is_up_to_date(task: Task) -> bool:
     digests |= {name: files.digest(path) for name, path in options.pictures_named.items()}
     if options.weights not in WEIGHTS:
         digests["weights"] = files.digest(split_weights(options.weights)[0])
-    try:
-        recorded = recipe.read_recipe(target)
-    except PictureError as error:
-        if os.path.isfile(target) and os.path.getsize(target) == 0:
-            return False  # an empty file: nothing to lose
-        raise OutputError(
-            f"{target}: exists already, and does not seem to be made by stylize ({error});"
-            " --existing replace paints over it"
-        ) from error
-    format = encode.format_of(target)
+    recorded, format = made_by_stylize(target), encode.format_of(target)
+    if recorded is None:
+        return False
     return recorded.matches(options, digests, format) and probe.is_complete(target)

@@ -13,8 +13,9 @@ from ..errors import OptionError, PictureError
 from ..images import encode, probe
 from ..settings.options import FORMATS
 from . import naming
+from .arguments import Arguments
 from .naming import Input, Pair
-from .task import Arguments, Task, check_overwrites
+from .task import Task, check_overwrites
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,23 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import click
+import cloup
 
-from ..callbacks.film import SIDES
-from ..errors import DeviceError, ExitCode, OptionError, OutputError, StylizeError
+from ..errors import ExitCode, OptionError
 from ..network.names import LAYERS
 from ..settings import config
-from ..settings.options import FORMATS, WORDS, Options
+from ..settings.options import WORDS, Options
 from ..settings.presets import PRESETS, PURPOSES
 from ..settings.recipe import read_recipe, show_recipe
-from . import parameters, terminal
+from . import mistakes, parameters, terminal
+from .arguments import PATH, Arguments, Choice
 from .combinations import combine
-from .naming import FIELDS
-from .parameters import PATH, command_line_option, settable
-from .task import EXISTING, PAIRINGS, Arguments
+from .groups import in_groups
+from .parameters import command_line_option, settable
 
 #: Options that belong to a picture's size: they are not taken over when it is enlarged.
 OF_ONE_SIZE = ("size", "iterations", "scales")
@@ -33,11 +34,34 @@ OF_ONE_SIZE = ("size", "iterations", "scales")
 #: from other programs on a busy machine.
 SPINS = 20_000
 
+#: At the end of `--help`; click does not wrap what follows \b.
+EPILOG = """Exit codes: 0 done, 2 usage, 3 unreadable or unsuitable picture, 4 output cannot be
+written, 5 weights, 6 device or memory, 7 optimisation failed, 123 some of several pictures failed,
+130 interrupted, 143 terminated, 1 a bug.
+
+\b
+Examples:
+  stylize photo.jpg painting.jpg -o out.jpg
+  stylize photo.jpg painting.jpg -o quick.jpg --size 256 --effort draft
+  stylize photo.jpg painting.jpg -o hint.jpg --strength 0.3
+  stylize photo.jpg painting.jpg -o sheet.png --try style-scale=0.5,1,2
+  stylize photo.jpg one.jpg two.jpg -o both.png --blend 0.7,0.3
+  stylize photos paintings -o painted/
+"""
+
 log = logging.getLogger("stylize")
 
 
-class _Command(click.Command):
+class _Command(cloup.Command):
     """A command that ends every failure in one line on stderr and its exit code."""
+
+    def __init__(self, *args: Any, params: Sequence[click.Parameter], **declared: Any) -> None:
+        super().__init__(*args, params=in_groups(params), **declared)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """See `click.Command`."""
+        options, *arguments = super().collect_usage_pieces(ctx)
+        return [*arguments, "-o OUTPUT", options]
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         try:
@@ -45,7 +69,7 @@ class _Command(click.Command):
         except Exception as error:
             if "--debug" in (sys.argv[1:] if args is None else args):
                 traceback.print_exc()
-            code, message = _describe(error)
+            code, message = mistakes.describe(error)
             with contextlib.suppress(OSError):
                 click.echo(terminal.one_line(f"stylize: {message}"), err=True)
             sys.exit(code)
@@ -55,37 +79,6 @@ class _Command(click.Command):
             return super().invoke(context)
         except KeyboardInterrupt as error:  # click would print an empty line first
             raise click.Abort from error
-
-
-def _describe(error: Exception) -> tuple[int, str]:
-    """The exit code for an error, and its message."""
-    if isinstance(error, StylizeError):
-        return error.exit_code, str(error)
-    if isinstance(error, click.ClickException):
-        message = f"{_place(error)}{error.format_message()} (see stylize --help)"
-        return error.exit_code, message
-    if isinstance(error, FileNotFoundError) and not _current_folder_exists():
-        return OutputError.exit_code, "the current folder was deleted; change to another one"
-    if isinstance(error, MemoryError):
-        return DeviceError.exit_code, "not enough memory"
-    if isinstance(error, click.Abort):  # what click makes of Ctrl-C
-        return ExitCode.INTERRUPTED, "interrupted before there was a picture"
-    return ExitCode.BUG, f"a bug: {error!r}; please report it, with what --debug prints"
-
-
-def _current_folder_exists() -> bool:
-    try:
-        return bool(os.getcwd())
-    except OSError:
-        return False
-
-
-def _place(error: click.ClickException) -> str:
-    """The file or variable that an invalid value comes from, where it was not typed."""
-    if not isinstance(error, click.BadParameter) or not (error.ctx and error.param):
-        return ""
-    place = parameters.origin(error.ctx, error.param.name or "")
-    return "" if place in (config.COMMAND_LINE, config.DEFAULT) else f"{place}: "
 
 
 def _list_layers(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -106,25 +99,18 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     return path
 
 
-@click.command(
+@cloup.command(
     "stylize",
     cls=_Command,
     context_settings={"auto_envvar_prefix": config.PREFIX, "max_content_width": 100},
+    epilog=EPILOG,
 )
 # The required arguments are checked in `_require`, because some flags work without them.
 @click.argument("content", metavar="CONTENT", type=PATH, required=False)
 @click.argument("styles", metavar="STYLE...", type=PATH, nargs=-1)
 @click.option(
-    "-o",
-    "--output",
-    type=PATH,
-    help=f"Where to write the result (required): {' '.join(s[0] for s in FORMATS.values())};"
-    " '-' is standard output. For several pictures: a folder, created if it does not exist, or a"
-    f" pattern with {' '.join(f'{{{field}}}' for field in FIELDS)} in it.",
-)
-@click.option(
     "--preset",
-    type=click.Choice(list(PRESETS)),
+    type=Choice(list(PRESETS)),
     help="A set of options; other options that are given win over it. "
     + "; ".join(f"'{name}': {purpose}" for name, purpose in PURPOSES.items())
     + ".  [default: none]",
@@ -155,105 +141,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     " painted. NAME may also be 'preset'.  [default: none]",
 )
 @parameters.painting_options
-@click.option(
-    "--existing",
-    type=click.Choice(EXISTING),
-    default=Arguments.existing,
-    help="What to do when OUTPUT exists already: 'update' paints it again if it is incomplete, or"
-    " if an input or an option has changed.  [default: update for folders, else replace]",
-)
-@click.option(
-    "--format",
-    type=click.Choice(list(FORMATS)),
-    default=Arguments.format,
-    help="Format where no file name says it: on standard output ('-o -'), and in a folder."
-    f"  [default: {Arguments.format}]",
-)
-@click.option(
-    "--snapshot-every",
-    metavar="N",
-    type=click.IntRange(1),
-    help="Write the picture so far every N iterations, into a folder beside OUTPUT: out-snapshots"
-    " for out.png.  [default: never]",
-)
-@click.option(
-    "--timelapse",
-    metavar="PATH",
-    type=PATH,
-    help=f"Write a film of how the picture grew: {' '.join(SIDES)}.  [default: none]",
-)
-@click.option(
-    "--trace",
-    metavar="PATH",
-    type=PATH,
-    help="Write a line of JSON for each iteration: size, seconds, step, losses.  [default: none]",
-)
-@click.option(
-    "--report",
-    metavar="PAGE.html",
-    type=PATH,
-    help="Write a page that shows photos, paintings, results and losses, and is written anew while"
-    " the run goes on. It is one file, and opens in any browser.  [default: none]",
-)
-@click.option(
-    "--checkpoint",
-    metavar="PATH",
-    type=PATH,
-    help="Where a run saves what it needs to resume after an interruption; deleted when the picture"
-    " is done.  [default: OUTPUT.checkpoint]",
-)
-@click.option(
-    "--checkpoint-every",
-    metavar="SECONDS",
-    type=click.FloatRange(0.1),
-    default=Arguments.checkpoint_every,
-    help="Time from one checkpoint to the next; a shorter run saves none."
-    f"  [default: {Arguments.checkpoint_every:g}]",
-)
-@click.option(
-    "--resume/--no-resume",
-    default=Arguments.resume,
-    help="Resume an interrupted run of the same picture.  [default: resume]",
-)
-@click.option(
-    "--recursive/--no-recursive",
-    help="Search the subfolders of a folder too, and give the results the same subfolders.",
-)
-@click.option(
-    "--pair",
-    type=click.Choice(PAIRINGS),
-    default=Arguments.pair,
-    help="With folders: 'all' paints every photo in every style, 'zip' the first in the first and"
-    f" so on.  [default: {Arguments.pair}]",
-)
-@click.option(
-    "--jobs",
-    "-j",
-    metavar="N",
-    type=click.IntRange(1, 256),
-    default=Arguments.jobs,
-    help="Paint N pictures at once, in processes that share the processor; with several GPUs"
-    f", each takes one.  [default: {Arguments.jobs}]",
-)
-@click.option(
-    "--cluster",
-    metavar="ADDRESS",
-    help="Paint folders on the machines of a Ray cluster: HOST:PORT, or 'auto' for the cluster that"
-    " this machine belongs to, else one on this machine alone.  [default: none]",
-)
-@click.option(
-    "--fail-fast/--no-fail-fast",
-    help="Start no more pictures once one has failed.",
-)
-@command_line_option(
-    "--dry-run",
-    is_flag=True,
-    help="Print what would be done, with an estimate of time and memory, and exit.",
-)
-@click.option(
-    "--json/--no-json",
-    help="Print a line of JSON for each picture on standard output.",
-)
+@parameters.command_options
 @command_line_option(
     "--print-config",
     is_flag=True,
@@ -277,7 +165,6 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     callback=_list_layers,
     help="Print the names of VGG-19's layers and exit.",
 )
-@click.option("-q", "--quiet/--no-quiet", help="Print nothing but errors.")
 @click.option("-v", "--verbose/--no-verbose", help="Print what is being done.")
 @command_line_option("--debug", is_flag=True, help="Print the traceback of an error.")
 @click.version_option(
@@ -285,48 +172,16 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
 )
 @click.help_option("-h", "--help", allow_from_autoenv=False)
 @click.pass_context
-def command(
-    context: click.Context,
-    /,
-    content: str,
-    styles: tuple[str, ...],
-    output: str,
-    recipe: str | None,
-    trials: tuple[str, ...],
-    existing: str,
-    format: str,
-    print_config: bool,
-    snapshot_every: int | None,
-    timelapse: str | None,
-    trace: str | None,
-    report: str | None,
-    checkpoint: str | None,
-    checkpoint_every: float,
-    resume: bool,
-    recursive: bool,
-    pair: str,
-    jobs: int,
-    cluster: str | None,
-    fail_fast: bool,
-    dry_run: bool,
-    json: bool,
-    quiet: bool,
-    verbose: bool,
-    **_: Any,
-) -> int:
+def command(context: click.Context, /, **typed: Any) -> int:
     """Paint the photo CONTENT in the style of the painting STYLE.
 
-    Both may be folders. '-' as CONTENT or STYLE reads a picture from standard input.
-
-    Exit codes: 0 done, 2 usage, 3 unreadable or unsuitable picture, 4 output cannot be written,
-    5 weights, 6 device or memory, 7 optimisation failed, 123 some of several pictures failed,
-    130 interrupted, 143 terminated, 1 a bug.
+    Both may be folders, or '-' for a picture from standard input. The result is OUTPUT.
     """
     # Read when torch is loaded, which is later; workers inherit it.
     os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
-    if not print_config:
-        _require(context, "content", "styles", "output")
-    source = "--recipe"
+    if not typed["print_config"]:
+        mistakes.check_complete(typed["content"], typed["styles"], typed["output"])
+    recipe, source = typed["recipe"], "--recipe"
     if not recipe and (recipe := _typed_enlarge(context)):
         source, context.params["recipe"] = "--enlarge", recipe
     recorded = read_recipe(recipe) if recipe else None
@@ -335,8 +190,8 @@ def command(
         values = {name: value for name, value in values.items() if name not in OF_ONE_SIZE}
     options, origins = parameters.options_given(context, values)
     if recorded:
-        typed = [name for name, origin in origins.items() if origin == config.COMMAND_LINE]
-        recorded.check_files_named(options, typed, source)
+        named = [name for name, origin in origins.items() if origin == config.COMMAND_LINE]
+        recorded.check_files_named(options, named, source)
 
     def options_with(preset: str | None) -> Options:
         if preset is None:
@@ -345,41 +200,22 @@ def command(
             raise OptionError("--preset: leave it out with --try preset")
         return parameters.options_given(context, values, preset)[0]
 
-    size_given = origins["size"] != config.DEFAULT
-    with terminal.log_to_stderr(quiet, verbose):
+    trials, size_given = typed["trials"], origins["size"] != config.DEFAULT
+    with terminal.log_to_stderr(typed["quiet"], typed["verbose"]):
         for warning in config.unknown_variables(os.environ, settable(context.command)):
             log.warning("%s", warning)
-        if print_config:
+        if typed["print_config"]:
             terminal.print_text(parameters.as_toml(context, options, origins))
             return ExitCode.DONE
-        return run_command(
-            Arguments(
-                content,
-                styles,
-                output,
-                options,
-                recipe=recorded,
-                trials=combine(trials, options_with, size_given) if trials else (),
-                settings_files=tuple(filter(None, (recipe, context.params["config"]))),
-                existing=existing,
-                format=format,
-                snapshot_every=snapshot_every,
-                timelapse=timelapse,
-                trace=trace,
-                report=report,
-                checkpoint=checkpoint,
-                checkpoint_every=checkpoint_every,
-                resume=resume,
-                recursive=recursive,
-                pair=pair,
-                jobs=jobs,
-                cluster=cluster,
-                fail_fast=fail_fast,
-                dry_run=dry_run,
-                json=json,
-                quiet=quiet,
-            )
-        )
+        found = {
+            "options": options,
+            "recipe": recorded,
+            "trials": combine(trials, options_with, size_given) if trials else (),
+            "settings_files": tuple(filter(None, (recipe, typed["config"]))),
+        }
+        names = {field.name for field in fields(Arguments)}
+        as_typed = {name: value for name, value in typed.items() if name in names}
+        return run_command(Arguments(**{**as_typed, **found}))
 
 
 def run_command(arguments: Arguments) -> ExitCode:
@@ -403,6 +239,7 @@ def run_command(arguments: Arguments) -> ExitCode:
         raise OptionError("--json: standard output is taken by the picture (-o -)")
     if arguments.cluster is not None:
         connection.check(arguments, bool(arguments.trials) or is_batch(arguments))
+    _warn_of_options_without_effect(arguments)
     if arguments.dry_run:
         return run_dry(arguments)
     if arguments.trials:
@@ -410,6 +247,16 @@ def run_command(arguments: Arguments) -> ExitCode:
     if is_batch(arguments):
         return run_batch(arguments)
     return run_single(arguments)
+
+
+def _warn_of_options_without_effect(arguments: Arguments) -> None:
+    """With `--try`, an option has none if it has none in any of the pictures."""
+    tried = [trial.options for trial in arguments.trials] or [arguments.options]
+    one_style = len(arguments.styles) == 1 and not os.path.isdir(arguments.styles[0])
+    first, *others = [options.without_effect(one_style) for options in tried]
+    for remark in first:
+        if all(remark in other for other in others):
+            log.warning("%s", remark)
 
 
 def _typed_enlarge(context: click.Context) -> str | None:
@@ -424,9 +271,3 @@ def _typed_enlarge(context: click.Context) -> str | None:
     if path == "-":
         raise OptionError("--enlarge: cannot come from standard input; name a file")
     return None if path in WORDS["enlarge"] else path
-
-
-def _require(context: click.Context, *names: str) -> None:
-    for param in context.command.params:
-        if param.name in names and context.params[param.name] in (None, ()):
-            raise click.MissingParameter(ctx=context, param=param)

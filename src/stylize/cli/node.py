@@ -70,11 +70,10 @@ class Node:
     """
 
     def __init__(self, settings: bytes, number: int) -> None:
-        ray: Any = importlib.import_module("ray")
+        ray: Any = importlib.import_module("ray")  # which has no types for `nodes`
         given = pickle.loads(settings)
-        for name, value in given.environment.items():
-            if value is not None:
-                os.environ.setdefault(name, value)
+        if given.spins is not None:  # as `main` has set it; torch has not been imported yet
+            os.environ.setdefault("GOMP_SPINCOUNT", given.spins)
         if "GPU" not in given.need:  # torch is to see none, or "auto" would take it
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         here = ray.get_runtime_context().get_node_id()
@@ -99,7 +98,6 @@ class Node:
             "result" and the result, or "error" and the exception that is to end the run; and the
             messages that nobody has asked for yet.
         """
-        self._code = 0
         try:
             self._work = self._work or self._make(*self._place)
             kind, result = "result", self._work(task, self._report)

@@ -29,8 +29,9 @@ from ..settings.options import Options, flag
 from ..settings.recipe import show_recipe
 from ..transfer.step import Step
 from . import report
+from .arguments import Arguments
 from .report import Row
-from .task import Arguments, Outcome, Status, Task
+from .task import Outcome, Status, Task
 
 log = logging.getLogger(__name__)
 

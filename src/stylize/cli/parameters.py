@@ -1,10 +1,10 @@
-"""The fields of `Options` as click options, and where click found each value."""
+"""The fields of `Options` and `Arguments` as click options, and where click found each value."""
 
 import functools
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 import click
@@ -14,10 +14,7 @@ from ..settings import config
 from ..settings.checks import INVERTED
 from ..settings.config import Given
 from ..settings.options import Options, flag
-
-#: The type is for the shell's completion only; whether a file exists is seen when it is opened.
-#: Several paths in an environment variable are separated as in PATH.
-PATH = click.Path(allow_dash=True, readable=False)
+from .arguments import Arguments, Choice
 
 #: Declares an option that can be given on the command line only.
 command_line_option = functools.partial(click.option, allow_from_autoenv=False)
@@ -39,17 +36,16 @@ def painting_options(function: Callable[..., Any]) -> Callable[..., Any]:
         several = isinstance(default, tuple)
         type: Any = click.STRING
         if isinstance(default, bool):
-            # Two flags, so that the command line can undo what a file says.
-            name, type = f"{name}/--no-{name.lstrip('-')}", click.BOOL
+            name, type = _on_and_off(name), click.BOOL
         elif several:
             type = _Masks(allow_dash=True, readable=False)
         elif metadata["choices"]:
-            type = click.Choice(metadata["choices"])
+            type = Choice(metadata["choices"])
         shown = f"{default:g}" if isinstance(default, float) else str(default)
         # Blanks let long lists of layers be wrapped.
         shown = metadata["shown"] or shown.replace(",", ", ")
         function = click.option(
-            *([name, metadata["short"]] if metadata["short"] else [name]),
+            *([metadata["short"], name] if metadata["short"] else [name]),
             type=type,
             multiple=several,
             default=None,  # an option that was not given stays open for a preset
@@ -57,6 +53,27 @@ def painting_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help=f"{metadata['help']}  [default: {shown}]",
         )(function)
     return function
+
+
+def command_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare the fields of `Arguments` that are options to click."""
+    for option in reversed(fields(Arguments)):
+        declared, default, name = {**option.metadata}, option.default, flag(option.name)
+        if "help" in declared:
+            if isinstance(default, bool) and "is_flag" not in declared:
+                name = _on_and_off(name)
+            function = click.option(
+                *declared.pop("names", []),
+                name,
+                default=None if default is MISSING else default,
+                **declared,
+            )(function)
+    return function
+
+
+def _on_and_off(name: str) -> str:
+    """Two flags, so that the command line can undo what a file says."""
+    return f"{name}/--no-{name.lstrip('-')}"
 
 
 def settable(command: click.Command) -> set[str]:

@@ -204,6 +204,6 @@ def _receive(
         single.deliver(task, data)
         if painted.ended and task.checkpoint and is_checkpoint(task.checkpoint):
             files.remove(task.checkpoint, task.checkpoint_untyped)  # of a run without a cluster
-        return single.conclude(task, painted)
+        return single.conclude(painted)
 
     return attempt(write)

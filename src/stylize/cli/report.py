@@ -42,22 +42,42 @@ def as_json(task: Task, outcome: Outcome) -> str:
 
 
 def table(rows: Sequence[Row]) -> list[str]:
-    """One line for each picture: its status and path, and what it took or why it is not done."""
-    lines = []
+    """One line for each picture: its status and path, and what it takes or why it is not done."""
     column = max((len(outcome.status) for _, outcome in rows), default=0)
-    for task, outcome in sorted(rows, key=lambda row: _ORDER.index(row[1].status)):
-        details = []
-        if outcome.size:
-            details.append(f"{outcome.size[0]} x {outcome.size[1]}")
-        if outcome.seconds is not None:
-            details.append(duration(outcome.seconds))
-        if outcome.status is Status.PLANNED and outcome.memory is not None:
-            details.append(f"{outcome.memory / 1e9:.1f} GB")
-        if outcome.reason:
-            details.append(outcome.reason)
-        path = task.output or task.content
-        lines.append(f"{outcome.status:<{column}}  {path}  {', '.join(details)}")
-    return lines
+    ordered = sorted(rows, key=lambda row: _ORDER.index(row[1].status))
+    return [line(*row, column) for row in ordered]
+
+
+def line(task: Task, outcome: Outcome, column: int = 0) -> str:
+    """How one picture went.
+
+    Args:
+        task: the picture.
+        outcome: how it went.
+        column: the width of the status.
+    """
+    details = []
+    if outcome.size:
+        details.append(f"{outcome.size[0]} x {outcome.size[1]}")
+    if outcome.seconds is not None:
+        details.append(duration(outcome.seconds))
+    if outcome.status is Status.PLANNED and outcome.memory is not None:
+        details.append(f"{outcome.memory / 1e9:.1f} GB")
+    path = task.output or task.content
+    if outcome.reason:
+        details.append(outcome.reason.removeprefix(f"{path}: "))
+    return f"{outcome.status:<{column}}  {path}  {', '.join(details)}"
+
+
+def written(task: Task, outcome: Outcome) -> str:
+    """What a run for one picture wrote, in one line."""
+    arguments = task.arguments
+    picture = "the picture to standard output" if task.output == "-" else task.output
+    width, height = outcome.size or (0, 0)
+    snapshots = f"snapshots in {task.snapshots}" if arguments.snapshot_every else None
+    others = (arguments.timelapse, snapshots, arguments.trace, arguments.report)
+    took = duration(outcome.seconds or 0)
+    return ", ".join([f"wrote {picture} ({width} x {height} in {took})", *filter(None, others)])
 
 
 def total(rows: Sequence[Row], not_started: int = 0) -> str:

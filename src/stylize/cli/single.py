@@ -5,6 +5,7 @@ torch is not imported before the pictures have been read and checked.
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,10 +30,12 @@ from ..images.picture import Picture, Source, load_picture
 from ..settings.options import FORMATS, Options
 from ..transfer import memory
 from ..transfer.job import Job
+from ..transfer.step import STOP, Signal
 from . import report, terminal
+from .arguments import Arguments
 from .existing import reason_to_skip
 from .page import Page, check_page
-from .task import Arguments, Outcome, Status, Task, check_overwrites, check_streams
+from .task import Outcome, Status, Task, check_overwrites, check_streams
 from .terminal import StopOnSignal
 
 if TYPE_CHECKING:
@@ -61,16 +64,19 @@ def run_single(arguments: Arguments) -> ExitCode:
             check_page(arguments)
             check_overwrites([task])
             page.open()
-        with StopOnSignal() as stop, Bar(bars_hidden(arguments.quiet)) as bar:
-            forecast = Forecast()
+        resources, hidden = Resources(), bars_hidden(arguments.quiet)
+        with StopOnSignal() as stop, Bar(os.path.basename(_name(task)), hidden) as bar:
+            forecast = Forecast(resources.words, told=not hidden)
 
             def watch(step: "Step") -> int:
                 bar(step)
-                forecast(step)
                 page.step(0, step)
-                return stop()
+                code = stop()
+                if not code:
+                    forecast(step)
+                return code
 
-            outcome = paint(task, Resources(), watch)
+            outcome = paint(task, resources, watch)
     except BaseException as error:
         if isinstance(error, StylizeError):
             page.finish(0, Outcome.failed(error))
@@ -80,12 +86,16 @@ def run_single(arguments: Arguments) -> ExitCode:
         raise
     if outcome.status is Status.SKIPPED:
         log.warning("%s: %s, skipped", task.output, outcome.reason)
-    if outcome.exit_code is ExitCode.TERMINATED:
-        log.warning("%s: terminated; %s", task.output, outcome.reason)
     if arguments.json:
         terminal.print_text(report.as_json(task, outcome))
     page.finish(0, outcome)
     page.close()
+    if outcome.exit_code is ExitCode.TERMINATED:
+        log.warning("%s: terminated; %s", _name(task), outcome.reason)
+    elif outcome.status is Status.INTERRUPTED:
+        log.warning("interrupted; %s holds the picture so far", _name(task))
+    elif outcome.status is Status.DONE:
+        log.warning("%s", report.written(task, outcome))
     return outcome.exit_code
 
 
@@ -123,6 +133,13 @@ class Resources:
         self.pictures: dict[tuple[object, ...], Picture] = {}
         if workers > 1:
             memory.share_among(workers)
+
+    def words(self) -> str:
+        """What paints, and why it is no faster; "" before the network is loaded."""
+        from ..transfer import device
+
+        loaded = self.loaded
+        return device.in_words(loaded.device, loaded.precision) if loaded else ""
 
     def styles(self, paths: Sequence[str], inputs: Inputs) -> list[Picture]:
         """The style images of a task. They stay loaded for the next one, unless a file changes."""
@@ -217,7 +234,7 @@ def paint(task: Task, resources: Resources, watch: Watch) -> Outcome:
         deliver(task, painted.data)
         if painted.ended:
             autosave.delete()
-    return conclude(task, painted)
+    return conclude(painted)
 
 
 @dataclass(frozen=True)
@@ -282,7 +299,7 @@ def paint_job(
             )
 
 
-def conclude(task: Task, painted: Painted) -> Outcome:
+def conclude(painted: Painted) -> Outcome:
     """The outcome of a task whose picture has been written.
 
     Raises:
@@ -290,12 +307,7 @@ def conclude(task: Task, painted: Painted) -> Outcome:
     """
     if painted.fault:
         raise painted.fault
-    outcome = painted.outcome
-    width, height = outcome.size or (0, 0)
-    log.info("%s: %d x %d pixels in %.1f s", _name(task), width, height, outcome.seconds or 0)
-    if outcome.status is Status.INTERRUPTED:
-        log.warning("interrupted; %s holds the picture so far", _name(task))
-    return outcome
+    return painted.outcome
 
 
 class Stop:
@@ -305,10 +317,10 @@ class Stop:
         self.watch = watch
         self.code = ExitCode.DONE
 
-    def __call__(self, step: "Step") -> int:
-        """The exit code with which to stop; DONE for going on."""
+    def __call__(self, step: "Step") -> Signal | None:
+        """End the run where there is an exit code with which to stop."""
         self.code = ExitCode(self.watch(step))
-        return self.code
+        return STOP if self.stopping() else None
 
     def stopping(self) -> bool:
         """Whether the run ends after the present step."""

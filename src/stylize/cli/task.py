@@ -1,4 +1,4 @@
-"""What was typed (`Arguments`), one picture of it (`Task`), and how that went (`Outcome`).
+"""One picture of what was typed (`Task`), and how that went (`Outcome`).
 
 A task is small, and can be sent to another process.
 """
@@ -15,71 +15,8 @@ from ..errors import ExitCode, OptionError, StylizeError
 from ..files import file_id, real_target
 from ..network.names import WEIGHTS, split_weights
 from ..settings.options import Options, flag
-from ..settings.recipe import Recipe
-from .combinations import Trial
+from .arguments import Arguments
 from .terminal import byte_stream
-
-#: The values of `--existing`: what to do with a file that exists at the output path.
-EXISTING = ("auto", "update", "replace", "skip", "fail")
-#: The values of `--pair`: each content image with each style, or the first with the first etc.
-PAIRINGS = ("all", "zip")
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """What the command was asked to do, and the one home of its defaults beside `Options`.
-
-    Attributes:
-        content: path of the content image or of a folder of them, or "-" for standard input.
-        styles: paths of style images or of folders of them; one may be "-".
-        output: a file, a folder, a pattern with `naming.FIELDS`, or "-" for standard output.
-        options: how to paint.
-        recipe: of the picture that `--recipe` names; None without `--recipe`.
-        settings_files: the files that `--recipe` and `--config` read.
-        existing: one of `EXISTING`.
-        format: the format of results whose name does not say it, a key of `options.FORMATS`.
-        snapshot_every: iterations from one snapshot to the next; None for no snapshots.
-        timelapse: path of the film; None for none.
-        trace: path of the run's numbers; None for none.
-        trials: the combinations of `--try`; none without it.
-        report: path of the page that shows the run; None for none.
-        checkpoint: path of the checkpoint; None for a file beside the output.
-        checkpoint_every: seconds from one checkpoint to the next.
-        resume: whether to use the checkpoint of an earlier run.
-        recursive: whether to search the subfolders of folders.
-        pair: one of `PAIRINGS`.
-        jobs: how many pictures are painted at once.
-        cluster: the Ray cluster that paints: "auto" or an address; None to paint here.
-        fail_fast: whether to start no more pictures once one has failed.
-        dry_run: print what would be done, and do nothing.
-        json: print a line of JSON for each picture.
-        quiet: print nothing but errors.
-    """
-
-    content: str
-    styles: tuple[str, ...]
-    output: str
-    options: Options
-    recipe: Recipe | None = None
-    settings_files: tuple[str, ...] = ()
-    existing: str = "auto"
-    format: str = "png"
-    snapshot_every: int | None = None
-    timelapse: str | None = None
-    trace: str | None = None
-    trials: tuple[Trial, ...] = ()
-    report: str | None = None
-    checkpoint: str | None = None
-    checkpoint_every: float = 60.0
-    resume: bool = True
-    recursive: bool = False
-    pair: str = PAIRINGS[0]
-    jobs: int = 1
-    cluster: str | None = None
-    fail_fast: bool = False
-    dry_run: bool = False
-    json: bool = False
-    quiet: bool = False
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,24 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = exit_code
 
 
+@contextlib.contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """In the block SIGTERM raises `Interrupted`, as Ctrl-C raises `KeyboardInterrupt`."""
+
+    def interrupt(number: int, frame: "FrameType | None") -> None:
+        raise Interrupted(ExitCode.TERMINATED)
+
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
 class StopOnSignal:
     """Lets the first Ctrl-C or SIGTERM stop the run after the current evaluation.
 

@@ -16,13 +16,15 @@ from itertools import filterfalse
 from ..errors import ExitCode, OptionError, OutputError, PictureError
 from ..images import encode
 from ..network.names import WEIGHTS
+from .arguments import Arguments
 from .batch import run_tasks, scales_of
 from .combinations import Trial
+from .existing import made_by_stylize
 from .naming import first_field
 from .page import Label, Page, check_page
 from .report import Row
 from .sheet import sheet_size, write_sheet
-from .task import Arguments, Status, Task, check_overwrites
+from .task import Status, Task, check_overwrites
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ def run_trials(arguments: Arguments) -> ExitCode:
         if painted:
             pictures = [task.output if task.output in painted else None for task in tasks]
             write_sheet(arguments.output, arguments.trials, pictures)
+            log.warning("wrote %s", arguments.output)
 
     return run_tasks(arguments, tasks, page, at_end=write)
 
@@ -110,6 +113,8 @@ def _check_arguments(arguments: Arguments) -> None:
         raise OptionError(f"-o {arguments.output}: with --try, name one file, for the sheet")
     if arguments.existing == "fail" and os.path.lexists(arguments.output):
         raise OutputError(f"{arguments.output}: exists already; name another sheet")
+    if arguments.existing == "auto" and not os.path.isdir(_folder(arguments.output)):
+        made_by_stylize(arguments.output)  # a sheet has no recipe, but its trials beside it
     for path in filter(os.path.isdir, (arguments.content, *arguments.styles)):
         raise OptionError(f"--try: {path} is a folder; name one picture")
     given = {
@@ -121,9 +126,14 @@ def _check_arguments(arguments: Arguments) -> None:
         raise OptionError(f"{option}: is for one picture; leave it out with --try")
 
 
+def _folder(sheet: str) -> str:
+    """The folder of the pictures on a sheet."""
+    return f"{os.path.splitext(sheet)[0]}-trials"
+
+
 def _task(arguments: Arguments, trial: Trial, name: str) -> Task:
-    base, suffix = os.path.splitext(arguments.output)
-    output = os.path.join(f"{base}-trials", f"{name}{suffix}")
+    suffix = os.path.splitext(arguments.output)[1]
+    output = os.path.join(_folder(arguments.output), f"{name}{suffix}")
     return Task(
         arguments.content,
         arguments.styles,

@@ -158,6 +158,11 @@ def to_image(pixels: "NDArray[Any]") -> Image.Image:
     return Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
 
 
+def as_png(image: Image.Image) -> bytes:
+    """Return an image of mode RGB or RGBA as a PNG with a colour profile of sRGB, and no recipe."""
+    return _encode_by_pillow(image, "png", b"")
+
+
 def lay_over(image: Image.Image, background: Any) -> Image.Image:
     """Return an opaque image of mode RGB: a picture in front of a background.
 

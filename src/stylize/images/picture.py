@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
 
 from PIL import Image, ImageColor, UnidentifiedImageError
 
@@ -110,6 +110,29 @@ class PictureFile:
             raise PictureError(f"{path}: {error}") from error
 
 
+class GivenPicture(str):
+    """A picture that is given where an option takes a path.
+
+    As a text it names the picture in messages. Two are equal if their pictures are, so that
+    `Options` can be compared as with paths.
+
+    Args:
+        picture: what is found there.
+    """
+
+    picture: Picture
+
+    def __new__(cls, picture: Picture) -> Self:
+        """See the class."""
+        given = super().__new__(cls, f"<{picture.name}, sha256 {picture.digest[:12]}...>")
+        given.picture = picture
+        return given
+
+    def __getnewargs__(self) -> tuple[Picture]:  # type: ignore[override]
+        """What `__new__` needs to copy it, or to send it to another process."""
+        return (self.picture,)
+
+
 def load_picture(source: Source, name: str = "picture") -> Picture:
     """Read a picture in any of the forms that `Source` lists.
 
@@ -127,6 +150,8 @@ def load_picture(source: Source, name: str = "picture") -> Picture:
     """
     if isinstance(source, Picture):
         return source
+    if isinstance(source, GivenPicture):
+        return source.picture
     digest = ""
     if isinstance(source, Image.Image):
         name = getattr(source, "filename", "") or name

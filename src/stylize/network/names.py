@@ -25,11 +25,17 @@ LAYERS: tuple[str, ...] = tuple(
 )
 
 
-def parse_layers(specs: str | Sequence[str], option: str) -> dict[str, float]:
-    """Parse layer names with optional factors.
+def layer_name(written: str) -> str:
+    """Return a layer's name in the form of `LAYERS`.
 
     The paper's "conv4_2" is the activation after the ReLU, because Caffe's ReLU works in
     place. So `conv4_2` and `relu4_2` name the same layer here.
+    """
+    return written.strip().lower().replace("conv", "relu")
+
+
+def parse_layers(specs: str | Sequence[str], option: str) -> dict[str, float]:
+    """Parse layer names, as in `layer_name`, with optional factors.
 
     Args:
         specs: `"relu1_1,relu4_1:0.5"` or a sequence of such names.
@@ -46,7 +52,7 @@ def parse_layers(specs: str | Sequence[str], option: str) -> dict[str, float]:
     factors: dict[str, float] = {}
     for entry in entries:
         written_name, colon, factor = entry.strip().partition(":")
-        name = written_name.strip().lower().replace("conv", "relu")
+        name = layer_name(written_name)
         if name not in LAYERS:
             raise OptionError(
                 f"{option}: no layer {written_name!r} in VGG-19; --list-layers shows all names"

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
 from .convolution import Convolution, layout
-from .names import BLOCKS, LAYERS
+from .names import BLOCKS, LAYERS, layer_name
 from .weights import Weights
 
 #: A callback `add_gradient(layer, activations, gradient)`, which adds the gradient of the losses at
@@ -149,22 +149,23 @@ class Vgg19:
         Args:
             image: 1 x 3 x H x W, sRGB in [0, 1], at least `names.smallest_side` pixels a side.
                 Values outside this range are accepted, because an optimiser may visit them.
-            layers: names out of `names.LAYERS`.
+            layers: names as in `names.layer_name`: relu4_2, or conv4_2 for the same.
             first: the layer to begin with, the first of a block. If it is not the first of all,
                 `image` is what `pool` gives before it.
 
         Returns:
-            The activations after the ReLU by layer name, from shallow to deep. Each is
-            1 x N_l x H_l x W_l and never negative.
+            The activations after the ReLU by layer, as its name was given, from shallow to deep.
+            Each is 1 x N_l x H_l x W_l and never negative.
 
         Raises:
             KeyError: a name is not a layer. `names.parse_layers` refuses such names earlier.
         """
-        requested = set(layers)
+        requested = {name: layer_name(name) for name in layers}
         return {
-            layer: activation
-            for layer, activation in self._forward(image, requested, first)
-            if layer in requested
+            name: activation
+            for layer, activation in self._forward(image, set(requested.values()), first)
+            for name in requested
+            if requested[name] == layer
         }
 
     def record(self, x: Tensor, layers: Iterable[str], first: str = LAYERS[0]) -> dict[str, Tensor]:
@@ -178,7 +179,7 @@ class Vgg19:
         Returns:
             As a call does, but no activation on the way is left out.
         """
-        return dict(self._forward(x, set(layers), first))
+        return dict(self._forward(x, set(map(layer_name, layers)), first))
 
     def pool(self, activation: Tensor) -> Tensor:
         """The pooling after a block, from the activations of the block's last layer."""

@@ -6,7 +6,7 @@ the message names the option.
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf, isfinite
 from typing import Any
 
@@ -15,6 +15,7 @@ from PIL import ImageColor
 from ..errors import OptionError
 from ..network.names import parse_layers
 from . import printing
+from .guesses import closest
 
 #: A function of the value as given and the option's name, which returns the value in its own type.
 Check = Callable[[Any, str], Any]
@@ -35,9 +36,7 @@ def number(low: float, high: float) -> Check:
         except (TypeError, ValueError, OverflowError):
             raise OptionError(f"{option}: {value!r} is not a number") from None
         if not (isfinite(result) and low <= result <= high):
-            raise OptionError(
-                f"{option}: {value} is out of range; give a number from {low:g} to {high:g}"
-            )
+            raise OptionError(f"{option} must be {low:g} to {high:g} (got {value})")
         return result
 
     return check
@@ -49,17 +48,23 @@ def integer(low: int, high: int, *words: str) -> Check:
     def check(value: Any, option: str) -> int | str:
         if isinstance(value, str) and value in words:
             return value
-        expected = " or ".join([f"a whole number from {low} to {high}", *words])
         try:
             number = int(value)
         except (TypeError, ValueError, OverflowError):
             number = low - 1
         is_whole = isinstance(value, str) or (number == value and not isinstance(value, bool))
         if not is_whole or not low <= number <= high:
-            raise OptionError(f"{option}: {value!r} is not valid; give {expected}")
+            expected = _any_of(f"{low} to {high}", *words)
+            raise OptionError(f"{option} must be {expected} (got {value!r})")
         return number
 
     return check
+
+
+def _any_of(*words: str) -> str:
+    """Words as in "16 to 65536, original or fit"."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def size(low: int, high: int, *words: str) -> Check:
@@ -84,11 +89,9 @@ def size(low: int, high: int, *words: str) -> Check:
         try:
             return pixels(text.removesuffix("px") if isinstance(value, str) else value, option)
         except OptionError:
-            raise OptionError(
-                f"{option} must be {low} to {high}, {', '.join(words)}, {' or '.join(SCREENS)}, a"
-                " multiple of the photo's size as in 200% or 2x, or a size on paper as in 20cm or"
-                f" 8x10in (got {value!r})"
-            ) from None
+            others = ("a multiple as in 200%", "a size on paper as in 8x10in")
+            expected = _any_of(f"{low} to {high}", *words, *SCREENS, *others)
+            raise OptionError(f"{option} must be {expected} (got {value!r})") from None
 
     return check
 
@@ -98,7 +101,7 @@ def choice(*words: str) -> Check:
 
     def check(value: Any, option: str) -> str:
         if value not in words:
-            raise OptionError(f"{option}: {value!r} is not valid; give {' or '.join(words)}")
+            raise OptionError(f"{option} must be {_any_of(*words)} (got {value!r})")
         return str(value)
 
     return check
@@ -198,3 +201,21 @@ def path(value: Any, option: str) -> str:
     if not isinstance(path, str) or not path or "\0" in path:
         raise OptionError(f"{option}: {value!r} is not valid; give a word or a path")
     return path
+
+
+def check_names(given: Iterable[str], known: Iterable[str]) -> None:
+    """Check that all names that were given in Python are known.
+
+    Args:
+        given: names of arguments.
+        known: names of the options and other arguments that there are.
+
+    Raises:
+        OptionError: a name is not known; the message says which one may be meant.
+    """
+    names = list(known)
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        similar = closest(unknown[0], names)
+        hint = f"did you mean {similar}?" if similar else "help(stylize.stylize) explains them all"
+        raise OptionError(f"no such option: {', '.join(unknown)}; {hint}")

@@ -4,13 +4,13 @@ This module does not depend on click: it takes the values as given, and returns 
 origin of each value.
 """
 
-import difflib
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
 from ..errors import OptionError
+from .guesses import closest, option_meant
 from .options import Options, flag
 from .presets import PRESETS
 
@@ -54,8 +54,8 @@ def read_file(path: str, names: Collection[str]) -> dict[str, Any]:
     for key, value in _parse_file(path).items():
         name = key.replace("-", "_")
         if name not in names:
-            closest = _closest_name(name, names)
-            hint = f"did you mean {flag(closest)}?" if closest else "stylize --help lists them"
+            meant = option_meant(name, names)
+            hint = f"did you mean {meant}?" if meant else "stylize --help lists them"
             raise OptionError(f"{path}: {key}: no such option for a file; {hint}")
         if name in values:
             raise OptionError(f"{path}: {flag(name)}: is set twice")
@@ -99,8 +99,8 @@ def unknown_variables(environment: Iterable[str], names: Collection[str]) -> lis
     for variable in sorted(environment):
         prefix, _, name = variable.partition("_")
         if prefix == PREFIX and name.lower() not in names:
-            closest = _closest_name(name, names)
-            hint = f"; did you mean {PREFIX}_{closest.upper()}?" if closest else ""
+            similar = closest(name, names)
+            hint = f"; did you mean {PREFIX}_{similar.upper()}?" if similar else ""
             warnings.append(f"{variable}: no such option for a variable; ignored{hint}")
     return warnings
 
@@ -211,8 +211,3 @@ def _escape_unprintable(text: str) -> str:
         c if c.isprintable() else f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}"
         for c in text
     )
-
-
-def _closest_name(name: str, names: Collection[str]) -> str | None:
-    """Return the name that is spelled most like `name`; None if none is similar."""
-    return next(iter(difflib.get_close_matches(name.lower(), sorted(names), 1)), None)

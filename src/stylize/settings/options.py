@@ -89,7 +89,7 @@ def _choice_option(default: str, choices: tuple[str, ...], help: str) -> Any:
     return _option(default, checks.choice(*choices), help, choices=choices)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Options:
     """How to paint, and how to write the result; `stylize --help` explains every option.
 
@@ -308,6 +308,11 @@ class Options:
                 "--network normalized: works only with the embedded weights; use --network plain"
             )
 
+    def __repr__(self) -> str:
+        values = ((option, getattr(self, option.name)) for option in fields(self))
+        changed = (f"{o.name}={value!r}" for o, value in values if value != o.default)
+        return f"Options({', '.join(changed)})"
+
     @classmethod
     def from_preset(cls, preset: str | None = None, **given: Any) -> "Options":
         """Return the options of a preset, with those in `given` in place of its own.
@@ -329,9 +334,7 @@ class Options:
         Raises:
             OptionError: there is no such option, or a value is not valid.
         """
-        unknown = changes.keys() - {option.name for option in fields(self)}
-        if unknown:
-            raise OptionError(f"no such option: {', '.join(sorted(unknown))}")
+        checks.check_names(changes, (option.name for option in fields(self)))
         return dataclasses.replace(self, **changes)
 
     @property
@@ -365,6 +368,21 @@ class Options:
         """Whether all style images are used in one picture."""
         return self.blend is not None or bool(self.mask)
 
+    def without_effect(self, one_style: bool) -> list[str]:
+        """Say which options were set although others leave them without effect.
+
+        Args:
+            one_style: whether there is a single style image.
+        """
+        remarks = []
+        if self.learning_rate != Options.learning_rate and self.optimizer != "adam":
+            remarks.append("--learning-rate: has no effect without --optimizer adam")
+        if self.effort != Options.effort and self.iterations != "auto":
+            remarks.append("--effort: has no effect where the number of iterations is set")
+        if one_style and self.blend and "," not in self.blend:  # several shares are an error
+            remarks.append("--blend: has no effect with one STYLE")
+        return remarks
+
     def style_shares(self, styles: int) -> list[float]:
         """Return the share of each style image: together 1 in a blend, 1 for each with masks.
 
@@ -378,7 +396,8 @@ class Options:
         if self.mask:
             if len(self.mask) != styles:
                 raise OptionError(
-                    f"--mask: {len(self.mask)} masks for {styles} STYLEs; give one each, in order"
+                    f"--mask: {_count(len(self.mask), 'mask')} for {_count(styles, 'style')}; give"
+                    " one each, in order"
                 )
             return [1.0] * styles
         if self.blend is None and styles > 1:
@@ -391,13 +410,20 @@ class Options:
             return [1 / styles] * styles
         shares = [float(share) for share in self.blend.split(",")]
         if len(shares) != styles:
-            raise OptionError(f"--blend: {len(shares)} shares for {styles} STYLEs; give one each")
+            raise OptionError(
+                f"--blend: {_count(len(shares), 'share')} for {_count(styles, 'style')}; give one"
+                " each"
+            )
         return [share / sum(shares) for share in shares]
 
 
 def flag(name: str) -> str:
     """Return an option's name as it is typed: `content_weight` becomes `--content-weight`."""
     return "--" + name.replace("_", "-")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _short_repr(value: Any) -> str:

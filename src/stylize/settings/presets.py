@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # alone, equal weights for all style layers, a start from noise alone, and enough iterations to
     # converge. Average pooling is the default already; L-BFGS comes from the authors' later paper
     # (CVPR 2016). The authors' normalised network is not used: with it, at this ratio, the result
-    # shows nothing but the content image.
+    # shows nothing but the content image ("What differs from the paper" in transfer/README.md).
     "paper": {
         "objective": "paper",
         "network": "plain",

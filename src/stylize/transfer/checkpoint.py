@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, Self, cast
 
 import torch
@@ -80,6 +80,7 @@ class Checkpoint:
             "state": _state_to_dict(self.state),
             "losses": [list(losses.as_dict().values()) for losses in self.losses],
             "seconds": self.seconds,
+            "places": [[each.iteration, each.size, each.seconds] for each in self.losses],
         }
         with files.open_atomic(path, untyped) as file:
             file.write(_HEAD)
@@ -122,11 +123,15 @@ class Checkpoint:
                     raise CheckpointError(f"{name}: {reason}")
                 with memory_errors(f"{name}: not enough memory to resume from it"):
                     content = torch.load(file, map_location=device, weights_only=True)
-            losses = tuple(_losses_from_values(values) for values in content["losses"])
+            losses = [_losses_from_values(values) for values in content["losses"]]
+            # Version 0.1.0 did not write the places.
+            for number, (at, size, seconds) in enumerate(content.get("places", ())):
+                losses[number] = replace(losses[number], iteration=at, size=size, seconds=seconds)
             state = _state_from_dict(content["state"])
             scale, coarser = content["scale"], content["coarser"]
             seconds = content["seconds"]
-            return cls(recipe, scale, coarser, state, losses, seconds, os.path.abspath(path))
+            path = os.path.abspath(path)
+            return cls(recipe, scale, coarser, state, tuple(losses), seconds, path)
         except (CheckpointError, DeviceError):
             raise
         except OSError as error:

@@ -79,6 +79,18 @@ def describe(device: torch.device) -> str:
     return f"{device} ({torch.get_device_module(device).get_device_name(device)})"
 
 
+def in_words(device: torch.device, precision: str) -> str:
+    """What computes, and on a processor why: "no GPU found, 2 threads, float32"."""
+    if device.type != "cpu":
+        return f"{describe(device)}, {precision}"
+    if accelerator():
+        why = "on the processor, as --device says"
+    else:
+        why = "torch cannot use the GPU" if unused_gpu() else "no GPU found"
+    threads = thread_count()
+    return f"{why}, {threads} thread{'s' * (threads != 1)}, {precision}"
+
+
 def network_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The type that the network computes in.
 

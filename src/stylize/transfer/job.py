@@ -66,7 +66,7 @@ class Job:
         options: Options,
         content: Source,
         styles: Sequence[Source],
-        find: Callable[[str], Source] = str,
+        find: Callable[[str], Source] = lambda path: path,
     ) -> Self:
         """Read the pictures, and check that they suit the options.
 
@@ -98,7 +98,10 @@ class Job:
         smallest = smallest_side([*content_layers, *style_layers])
         for picture in (content_picture, *style_pictures):
             check_shorter_side(picture.size, smallest, picture.name)
-        scales = scales_for(options, content_picture.size, content_picture.name)
+        smaller = None
+        if path := options.pictures_named.get("enlarge"):
+            smaller = load_picture(find(path))
+        scales = scales_for(options, content_picture.size, content_picture.name, smaller)
         for mask in masks:
             _warn_of_stretching(mask, content_picture)
         digests: dict[str, Any] = {
@@ -117,9 +120,7 @@ class Job:
         else:
             start = load_picture(find(options.init))
             digests["init"] = start.digest
-        smaller = None
-        if path := options.pictures_named.get("enlarge"):
-            smaller = load_picture(find(path))
+        if smaller:
             digests["enlarge"] = smaller.digest
         pictures = filter(None, (content_picture, *style_pictures, *masks, start, smaller))
         inputs = {picture.path for picture in pictures} - {""}
@@ -149,7 +150,7 @@ class Job:
             PictureError: the result would be too small for the layers in use.
         """
         options = self.options.replace(size=size)
-        scales = scales_for(options, self.content.size, self.content.name)
+        scales = scales_for(options, self.content.size, self.content.name, self.smaller)
         return replace(self, options=options, scales=scales, fitted=True)
 
     @property
@@ -165,13 +166,16 @@ def layer_factors(options: Options) -> tuple[dict[str, float], dict[str, float]]
     return content if options.content_weight else {}, style if options.style_weight else {}
 
 
-def scales_for(options: Options, content: tuple[int, int], name: str) -> tuple[Scale, ...]:
+def scales_for(
+    options: Options, content: tuple[int, int], name: str, smaller: Picture | None = None
+) -> tuple[Scale, ...]:
     """The scales at which a content image is painted, coarse to fine; the last is the result's.
 
     Args:
         options: how to paint.
         content: width and height of the content image.
         name: of the content image, for messages.
+        smaller: the picture to be enlarged, if it has been read.
 
     Raises:
         PictureError: the content image or the result is too small for the layers in use.
@@ -184,7 +188,8 @@ def scales_for(options: Options, content: tuple[int, int], name: str) -> tuple[S
     check_shorter_side(size, smallest, f"{name}, resized")
     scales = plan_scales(size, options.iterations, options.effort, options.scales, smallest)
     if path := options.pictures_named.get("enlarge"):
-        scales = scales_beyond(picture_size(path), scales, path)
+        size_before = smaller.size if smaller else picture_size(path)
+        scales = scales_beyond(size_before, scales, path)
         # The counts of `--effort` belong to their scales; those of `-n` are divided anew.
         if options.iterations != "auto":
             left = len(scales)

@@ -148,9 +148,15 @@ def fitting_side(size: tuple[int, int], may_shrink: bool, need: Need, available:
         return side
     advice = f"--size {side} fits" if side >= SMALLEST else "not even a small one fits here now"
     raise DeviceError(
-        f"a result of {size[0]} x {size[1]} pixels needs {need(pixels) / 1e9:.2f} GB of memory"
-        f" beyond the network's, and {max(0, available) / 1e9:.2f} GB are free; {advice}"
+        f"a result of {size[0]} x {size[1]} pixels needs {_gigabytes(need(pixels))} of memory"
+        f" beyond the network's, {_gigabytes(max(0, available))} free; {advice}"
     )
+
+
+def _gigabytes(number: float) -> str:
+    """Bytes in words, to two digits or the whole number."""
+    gigabytes = number / 1e9
+    return f"{gigabytes:.{0 if gigabytes >= 9.95 else 1 if gigabytes >= 0.95 else 2}f} GB"
 
 
 # What is free

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..settings.options import Options
 from .job import Job
-from .step import Step
+from .step import STOP, Signal, Step
 from .stylizer import Stylizer
 
 #: For how many seconds a small picture is painted, and its longer side.
@@ -26,15 +26,15 @@ def measure(options: Options, threads: int) -> float:
         DeviceError: there is no such device.
     """
     relevant = {name: getattr(options, name) for name in RELEVANT}
-    stylizer = Stylizer(size=SIZE, scales=1, init="noise", threads=threads, **relevant)
+    stylizer = Stylizer(Options(size=SIZE, scales=1, init="noise", threads=threads, **relevant))
     picture = np.random.default_rng(0).random((SIZE * 2 // 3, SIZE, 3))
     ends: list[float] = []
     costs: list[int] = []
 
-    def watch(step: Step) -> bool:
+    def watch(step: Step) -> Signal | None:
         ends.append(time.perf_counter())
         costs.append(step.scale.cost)
-        return ends[-1] - ends[0] > SECONDS
+        return STOP if ends[-1] - ends[0] > SECONDS else None
 
     stylizer.paint(Job.prepare(stylizer.options, picture, [picture]), [watch])
     # The first evaluation is slower than those after it.

@@ -17,18 +17,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, eq=False)
+#: The longer side, in pixels, of what a notebook shows: it stores what it shows.
+SHOWN = 768
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """A painted picture.
+    """A painted picture. A notebook shows it, at most 768 pixels wide or high.
 
     Attributes:
         pixels: float32, sRGB in [0, 1]: H x W x 3, or H x W x 4 where the content image is
             transparent.
         losses: one for each evaluation of the network: the losses of the best picture so far at its
-            scale. Each finer scale starts with higher losses again.
+            scale. Each finer scale starts with higher losses again, as their `size` tells.
         options: what the picture was painted with.
         seconds: wall time of the run.
-        complete: False where a callback or a fault ended the run before its last iteration.
+        complete: False where a callback, Ctrl-C or a fault ended the run before its last iteration.
         recipe: what the picture's files carry; None for none.
         exif: EXIF of the content image, which the files carry if the options say so.
         fault: why the run could not go on, where the loss was no longer a finite number: the
@@ -45,6 +49,42 @@ class Result:
     exif: bytes = b""
     fault: str = ""
     inputs: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        height, width = self.pixels.shape[:2]
+        state = "" if self.complete else ", incomplete"
+        return (
+            f"<Result: {width} x {height} pixels, {len(self.losses)} iterations in"
+            f" {self.seconds:.1f} s, loss {self.losses[-1].total:.3g}{state}>"
+        )
+
+    def _repr_png_(self) -> bytes:
+        """The picture for a notebook, with a colour profile of sRGB."""
+        image = self.image.copy()
+        image.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS)
+        return encode.as_png(image)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, bytes | str]:
+        """The same beside a line of text, for places that show no pictures."""
+        return {"image/png": self._repr_png_(), "text/plain": repr(self)}
+
+    def history(self) -> list[dict[str, float]]:
+        """The run in numbers: a row for each evaluation, as `pandas.DataFrame` takes them.
+
+        Returns:
+            In each row `iteration`, `width` and `height` in pixels, `seconds` since the start, and
+            the losses of the best picture so far at that size, by name, with their `total`.
+        """
+        return [
+            {
+                "iteration": losses.iteration,
+                "width": losses.size[0],
+                "height": losses.size[1],
+                "seconds": losses.seconds,
+                **losses.as_dict(),
+            }
+            for losses in self.losses
+        ]
 
     @cached_property
     def image(self) -> Image.Image:

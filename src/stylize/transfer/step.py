@@ -1,7 +1,8 @@
 """What a callback sees after each evaluation of the network. No torch."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .scales import Scale
@@ -11,17 +12,40 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
+class Signal(Enum):
+    """What a callback can tell a run."""
+
+    STOP = "stop"
+
+
+#: A callback that returns this ends the run after the present step.
+STOP = Signal.STOP
+
+
+@dataclass(frozen=True, repr=False)
 class Losses:
-    """The value of the objective at one picture.
+    """The value of the objective at one picture, and where in a run that was.
+
+    Losses of different sizes cannot be compared with one another.
 
     Attributes:
         terms: the value of each term before its weight, by the names in `terms.TERMS`.
         total: L_total, the weighted sum of all terms.
+        iteration: of the run, from 1; 0 outside a run.
+        size: width and height of the picture, in pixels; (0, 0) outside a run.
+        seconds: from the start of the run to the end of that iteration.
     """
 
     terms: Mapping[str, float]
     total: float
+    iteration: int = 0
+    size: tuple[int, int] = (0, 0)
+    seconds: float = field(default=0.0, compare=False)
+
+    def __repr__(self) -> str:
+        terms = ", ".join(f"{name} {value:.3g}" for name, value in self.as_dict().items())
+        place = f" at {self.size[0]} x {self.size[1]}, iteration {self.iteration}"
+        return f"<Losses{place if self.iteration else ''}: {terms}>"
 
     @property
     def content(self) -> float:
@@ -67,7 +91,7 @@ def _no_picture() -> NoReturn:
     raise RuntimeError("this step came from another process, without its picture and state")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Step:
     """The state of a run after one evaluation of the network.
 
@@ -102,6 +126,12 @@ class Step:
     checkpoint: Callable[[], Saveable]
     inputs: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return (
+            f"<Step {self.iteration} of {self.iterations}:"
+            f" {self.scale.width} x {self.scale.height} pixels, loss {self.losses.total:.3g}>"
+        )
+
     @property
     def work_left(self) -> int:
         """What is left to do if no scale ends early, in the unit of `Scale.cost`."""
@@ -116,5 +146,6 @@ class Step:
         return replace(self, image=none, picture=_no_picture, checkpoint=_no_picture)
 
 
-#: Sees every step. A true return value ends the run after that step.
+#: Sees every step. By returning `STOP` it ends the run after that step; nothing else that it
+#: returns has an effect.
 Callback = Callable[[Step], object]

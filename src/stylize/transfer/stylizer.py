@@ -1,17 +1,15 @@
-"""Pictures in, `Result` out: `Stylizer.steps` is the loop over scales and iterations."""
+"""Jobs in, `Result` out: `Stylizer.steps` is the loop over scales and iterations."""
 
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import OptimizationError, OptionError
-from ..images.picture import Source
 from ..network import weights
 from ..network.normalized import NETWORKS
 from ..network.vgg import Vgg19
@@ -26,34 +24,10 @@ from .optimize import OPTIMIZERS, Optimizer
 from .result import Result
 from .scales import Scale
 from .start import smaller_picture, start_image
-from .step import Callback, Losses, Step
+from .step import STOP, Callback, Losses, Step
 from .targets import StyleCache, find_targets
 
 log = logging.getLogger(__name__)
-
-
-def stylize(
-    content: Source,
-    *styles: Source,
-    preset: str | None = None,
-    on_step: Callback | None = None,
-    **options: Any,
-) -> Result:
-    """Paint a content image in the style of another image.
-
-    Args:
-        content: the content image: a path, an open binary file, a PIL image or an array.
-        *styles: the style image; several are mixed as the option `blend` says.
-        preset: a named set of options.
-        on_step: called with a `Step` after each evaluation; a true return value ends the run.
-        **options: fields of `Options`, as in `size=512`; they win over the preset.
-
-    Raises:
-        StylizeError: one of its subclasses, whose message names the file or option at fault.
-    """
-    job = Job.prepare(Options.from_preset(preset, **options), content, styles)
-    stylizer = Stylizer(job.options)
-    return stylizer.paint(stylizer.fit_to_memory(job), [on_step] if on_step else [])
 
 
 @dataclass
@@ -83,15 +57,15 @@ class Run:
 class Stylizer:
     """The network, ready for many pictures, with a cache of the styles that it has seen.
 
+    It paints jobs. Its child in the room `api` is what Python programs use: that one takes pictures
+    and named options.
+
     Args:
-        options: how to paint; not together with `preset`.
-        preset: a named set of options.
+        options: how to paint.
         weights_data: the bytes of the file that the option `weights` names, where that file is on
             another machine.
-        **given: fields of `Options`, which win over those of `options` or `preset`.
 
     Raises:
-        OptionError: a value is out of range.
         WeightsError: the weights cannot be loaded.
         DeviceError: there is no such device.
     """
@@ -99,20 +73,8 @@ class Stylizer:
     #: What the network is made from, and so cannot change from picture to picture.
     FIXED = ("weights", "network", "pooling", "device", "precision")
 
-    def __init__(
-        self,
-        options: Options | None = None,
-        *,
-        preset: str | None = None,
-        weights_data: bytes | None = None,
-        **given: Any,
-    ) -> None:
-        if options is None:
-            self.options = Options.from_preset(preset, **given)
-        elif preset is None:
-            self.options = options.replace(**given)
-        else:
-            raise OptionError("give either options or a preset, not both")
+    def __init__(self, options: Options, weights_data: bytes | None = None) -> None:
+        self.options = options
         self.device = device.pick_device(self.options.device)
         with device.memory_errors("not enough memory for the network; try --device cpu"):
             loaded = weights.load(self.options.weights, weights_data)
@@ -123,23 +85,6 @@ class Stylizer:
         self.digest = numbers.digest
         where = device.describe(self.device)
         log.info("VGG-19 (%s weights) on %s in %s", self.options.weights, where, self.precision)
-
-    def __call__(
-        self, content: Source, *styles: Source, on_step: Callback | None = None, **changes: Any
-    ) -> Result:
-        """Paint one picture.
-
-        Args:
-            content: the content image, as in `stylize`.
-            *styles: the style image, or several.
-            on_step: called with every `Step`; a true return value ends the run.
-            **changes: fields of `Options` that differ for this picture; not those in `FIXED`.
-
-        Raises:
-            StylizeError: one of its subclasses.
-        """
-        job = Job.prepare(self.options.replace(**changes), content, styles)
-        return self.paint(self.fit_to_memory(job), [on_step] if on_step else [])
 
     @property
     def precision(self) -> str:
@@ -184,18 +129,22 @@ class Stylizer:
         job: Job,
         callbacks: Sequence[Callback] = (),
         checkpoint: Checkpoint | None = None,
+        *,
+        keep_interrupted: bool = False,
     ) -> Result:
         """Paint a job to its end, or until a callback asks to stop.
 
         Args:
             job: pictures and options, as `fit_to_memory` returns it, or memory may not suffice.
-            callbacks: each is called with every `Step`. If one of them returns a true value, the
-                run ends after that step.
+            callbacks: each is called with every `Step`. If one of them returns `STOP`, the run ends
+                after that step.
             checkpoint: where to resume. The result is the same to the last bit as that of an
                 unbroken run.
+            keep_interrupted: whether Ctrl-C ends the run with the picture so far, if there is one.
 
         Raises:
             StylizeError: one of its subclasses.
+            KeyboardInterrupt: after Ctrl-C, where no picture is kept.
         """
         for name in self.FIXED:
             if getattr(job.options, name) != getattr(self.options, name):
@@ -215,7 +164,8 @@ class Stylizer:
         ):
             try:
                 for step in self.steps(run, checkpoint):
-                    if any([callback(step) for callback in callbacks]):  # every one is called
+                    # Every one is called.
+                    if any([callback(step) is STOP for callback in callbacks]):
                         complete = step.iteration == step.iterations
                         break
             except OptimizationError as error:
@@ -224,6 +174,12 @@ class Stylizer:
                 place = f"{step.iteration + 1} of {step.iterations}"
                 complete, fault = False, f"ended before iteration {place}: {error}"
                 log.info("%s", fault)
+            except KeyboardInterrupt:
+                if step is None or not keep_interrupted:
+                    raise
+                complete = step.iteration == step.iterations
+                place = f"iteration {step.iteration} of {step.iterations}"
+                log.warning("interrupted after %s; the result is the picture so far", place)
             assert step is not None  # every scale has an iteration, which gives a step or an error
             with device.memory_errors(_too_large(job)):
                 pixels = step.picture()
@@ -263,14 +219,16 @@ class Stylizer:
                     log.info("%d x %d: nothing left to gain", *scale.size)
                     break
                 best = evaluation.best
-                run.losses.append(best.losses)
+                at = iteration + sum(s.iterations for s in job.scales[:number])
+                placed = partial(replace, iteration=at, size=scale.size, seconds=run.seconds)
+                run.losses.append(placed(best.losses))
                 yield Step(
-                    iteration=iteration + sum(s.iterations for s in job.scales[:number]),
+                    iteration=at,
                     iterations=sum(s.iterations for s in job.scales),
                     scale=scale,
                     scales=job.scales,
-                    losses=best.losses,
-                    tried=evaluation.losses,
+                    losses=run.losses[-1],
+                    tried=placed(evaluation.losses),
                     step_length=evaluation.step_length,
                     image=best.image,
                     picture=partial(finish_picture, best.image, job),

@@ -1,0 +1,74 @@
+"""What is said about a mistake on the command line, and about every error: one line, and a code."""
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from ..errors import DeviceError, ExitCode, OptionError, OutputError, StylizeError
+from ..settings import config
+from ..settings.guesses import option_meant
+from . import parameters
+
+_EXAMPLE = "stylize photo.jpg painting.jpg -o out.jpg"
+
+
+def check_complete(content: str | None, styles: Sequence[str], output: str | None) -> None:
+    """Check that photo, painting and result are named.
+
+    Raises:
+        OptionError: one of them is missing; the message says what to type.
+    """
+    missing = []
+    if not content:
+        missing.append("a photo")
+    if not styles:
+        missing.append("a painting")
+    if not output:
+        missing.append("a name for the result (-o)")
+    if missing:
+        *most, last = missing
+        names = f"{', '.join(most)} and {last}" if most else last
+        raise OptionError(f"give {names}, as in {_EXAMPLE} (stylize --help tells more)")
+
+
+def describe(error: Exception) -> tuple[int, str]:
+    """The exit code for an error, and its message."""
+    if isinstance(error, StylizeError):
+        return error.exit_code, str(error)
+    if isinstance(error, click.NoSuchOption):
+        return error.exit_code, f"{_no_such_option(error)} (see stylize --help)"
+    if isinstance(error, click.ClickException):
+        message = f"{_place(error)}{error.format_message()} (see stylize --help)"
+        return error.exit_code, message
+    if isinstance(error, FileNotFoundError) and not _current_folder_exists():
+        return OutputError.exit_code, "the current folder was deleted; change to another one"
+    if isinstance(error, MemoryError):
+        return DeviceError.exit_code, "not enough memory"
+    if isinstance(error, click.Abort):  # what click makes of Ctrl-C
+        return ExitCode.INTERRUPTED, "interrupted before there was a picture"
+    return ExitCode.BUG, f"a bug: {error!r}; please report it, with what --debug prints"
+
+
+def _no_such_option(error: click.NoSuchOption) -> str:
+    """What to type instead, where that can be guessed."""
+    params = error.ctx.command.params if error.ctx else []
+    flags = (flag for param in params for flag in (*param.opts, *param.secondary_opts))
+    names = {flag.lstrip("-").replace("-", "_") for flag in flags if flag.startswith("--")}
+    meant = option_meant(error.option_name, names)
+    return f"no option {error.option_name}" + (f"; did you mean {meant}?" if meant else "")
+
+
+def _current_folder_exists() -> bool:
+    try:
+        return bool(os.getcwd())
+    except OSError:
+        return False
+
+
+def _place(error: click.ClickException) -> str:
+    """The file or variable that an invalid value comes from, where it was not typed."""
+    if not isinstance(error, click.BadParameter) or not (error.ctx and error.param):
+        return ""
+    place = parameters.origin(error.ctx, error.param.name or "")
+    return "" if place in (config.COMMAND_LINE, config.DEFAULT) else f"{place}: "

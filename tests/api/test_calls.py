@@ -1,0 +1,176 @@
+"""What Python programs and notebooks call: pictures in any form, bars, interruption, remarks."""
+
+import io
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylize import STOP, OptionError, Options, PictureError, Step, Stylizer, stylize
+
+#: Layers that are computed at once, and few iterations.
+FAST: dict[str, Any] = {
+    "size": 40,
+    "iterations": 3,
+    "content_layers": "relu2_2",
+    "style_layers": "relu1_1,relu2_1",
+}
+
+
+@pytest.fixture
+def grey() -> Image.Image:
+    """A mask that also serves as a start: white on the left."""
+    return Image.linear_gradient("L").rotate(90).resize((40, 27))
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [
+        *(("mask", kind) for kind in ("Path", "PIL", "array", "truths", "file")),
+        *(("init", "PIL"), ("init", "array"), ("enlarge", "PIL"), ("enlarge", "file")),
+    ],
+)
+def test_options_take_pictures_in_every_form(
+    option: str,
+    kind: str,
+    stylizer: Stylizer,
+    photo: str,
+    painting: str,
+    grey: Image.Image,
+    tmp_path: Path,
+) -> None:
+    if kind == "truths":
+        grey = grey.point(lambda level: 255 * (level > 99))
+    path = tmp_path / "grey.png"
+    grey.save(path)
+    given: dict[str, Any] = {
+        "Path": path,
+        "PIL": grey,
+        "array": np.asarray(grey),
+        "truths": np.asarray(grey) > 0,
+        "file": io.BytesIO(path.read_bytes()),
+    }
+    size = {"size": 80} if option == "enlarge" else {}
+    by_path = stylizer(photo, painting, **{**FAST, **size, option: str(path)})
+    result = stylizer(photo, painting, **{**FAST, **size, option: given[kind]})
+    assert np.array_equal(result.pixels, by_path.pixels)
+    assert getattr(result.options, option) != getattr(Options(), option)
+
+
+def test_options_with_pictures_can_be_compared_copied_and_used_again(
+    stylizer: Stylizer, photo: str, painting: str, grey: Image.Image
+) -> None:
+    result = stylizer(photo, painting, mask=grey, **FAST)
+    again = stylizer(photo, painting, mask=np.asarray(grey), **FAST)
+    other = stylizer(photo, painting, mask=Image.new("L", (9, 9), "white"), **FAST)
+    assert result.options == again.options != other.options
+    copied = pickle.loads(pickle.dumps(result.options))
+    assert copied == result.options
+    from_copy = Stylizer(copied, precision="float32")(photo, painting)
+    assert np.array_equal(from_copy.pixels, result.pixels)
+    assert len(repr(result.options)) < 300
+
+
+def test_a_picture_in_an_option_that_is_none_is_named(photo: str, painting: str) -> None:
+    with pytest.raises(PictureError, match=r"^mask 2: has the shape"):
+        stylize(photo, painting, painting, mask=["a.png", np.zeros((2, 2, 2))])
+    with pytest.raises(PictureError, match=r"^init picture: has the type"):
+        stylize(photo, painting, init=np.zeros((9, 9), np.int64))
+    with pytest.raises(OptionError, match=r"^--init: None"):
+        stylize(photo, painting, init=None)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("style_wieght", "style_weight"),
+        ("colour", "color"),
+        ("Size", "size"),
+        ("on_steps", "on_step"),
+        ("progres", "progress"),
+        ("stylescale", "style_scale"),
+    ],
+)
+def test_a_wrong_name_is_told_the_right_one(
+    given: str, meant: str, stylizer: Stylizer, photo: str, painting: str
+) -> None:
+    wrong: dict[str, Any] = {given: 1}
+    for call in (
+        lambda: stylize(photo, painting, **wrong),
+        lambda: Stylizer(**wrong),
+        lambda: stylizer(photo, painting, **wrong),
+    ):
+        with pytest.raises(OptionError, match=rf"^no such option: {given}; did you mean {meant}\?"):
+            call()
+
+
+def test_a_name_like_no_other_is_sent_to_the_help(photo: str, painting: str) -> None:
+    wrong: dict[str, Any] = {"qqq": 1}
+    with pytest.raises(OptionError, match=r"qqq; help\(stylize.stylize\) explains them all"):
+        stylize(photo, painting, **wrong)
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_a_bar_is_shown_on_request(
+    progress: bool, stylizer: Stylizer, photo: str, painting: str, capsys: Any
+) -> None:
+    stylizer(photo, painting, progress=progress, **FAST)
+    shown = capsys.readouterr()
+    assert ("chelsea... 100%" in shown.err) is progress
+    assert shown.out == ""
+
+
+def interrupt_at(iteration: int) -> Any:
+    def on_step(step: Step) -> None:
+        if step.iteration == iteration:
+            raise KeyboardInterrupt
+
+    return on_step
+
+
+def test_an_interrupted_call_keeps_its_picture(
+    stylizer: Stylizer, photo: str, painting: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Jupyter's button does the same as Ctrl-C."""
+    stopped = stylizer(
+        photo, painting, on_step=lambda step: STOP if step.iteration == 2 else None, **FAST
+    )
+    result = stylizer(photo, painting, on_step=interrupt_at(2), progress=True, **FAST)
+    assert not result.complete
+    assert np.array_equal(result.pixels, stopped.pixels)
+    assert result.recipe is not None
+    assert not result.recipe.complete
+    assert "interrupted after iteration 2 of 3; the result is the picture so far" in caplog.text
+
+
+def test_an_interrupted_call_without_a_picture_ends_like_any_other(
+    stylizer: Stylizer, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stylizer, "make_optimizer", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        stylizer(photo, painting, **FAST)
+
+
+def test_options_without_effect_are_told_once(
+    photo: str, painting: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    paint = Stylizer(**FAST, learning_rate=0.1)
+    for seed in (1, 2):
+        paint(photo, painting, blend="equal", seed=seed)
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert told == [
+        "--learning-rate: has no effect without --optimizer adam",
+        "--blend: has no effect with one STYLE",
+    ]
+
+
+def test_options_and_a_preset_together_are_refused() -> None:
+    with pytest.raises(OptionError, match="either options or a preset"):
+        Stylizer(Options(), preset="paper")
