@@ -5,6 +5,7 @@ import functools
 import json
 import logging
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -179,6 +180,24 @@ def _temporary_folder(
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def _never_waits() -> Iterator[None]:
+    """Fails a test that waits for ever, as one does who reads a pipe to which nobody writes."""
+
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def fail(*_: object) -> None:
+        raise TimeoutError("it waited for something")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

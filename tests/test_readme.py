@@ -199,6 +199,20 @@ def test_every_exit_code_is_in_the_table() -> None:
     assert list(map(int, re.findall(r"^\| (\d+) \|", manual(), re.M))) == sorted(ExitCode)
 
 
+def test_every_row_of_the_table_of_promises_names_tests_that_exist() -> None:
+    _, _, section = manual().partition("## Hostile files and folders")
+    rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \|$", section.partition("\n## ")[0], re.MULTILINE)
+    assert len(rows) > 10
+    tests = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    defined = {
+        name for text in tests for name in re.findall(r"^def (test_\w+)", text, re.MULTILINE)
+    }
+    for _, _, named in rows[1:]:
+        names = set(re.findall(r"`(test_\w+)`", named))
+        assert names, named
+        assert names <= defined, names - defined
+
+
 def test_every_row_of_the_table_of_faults_is_shown_by_a_test() -> None:
     table = manual().split("### Faults\n\n")[1].split("\n\n")[0]
     rows = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[2:]]

@@ -1,6 +1,10 @@
-"""Every way in which a run can fail, and the exit code that the command ends with."""
+"""Every way in which a run can fail, and the exit code that the command ends with.
+
+A file of others may hold values of any length; `shown` makes a part of a message of them.
+"""
 
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -74,3 +78,16 @@ class OptimizationError(StylizeError):
     """The loss is not a finite number, so that nothing can be minimised."""
 
     exit_code = ExitCode.OPTIMIZATION
+
+
+def shown(value: Any) -> str:
+    """Return a text of at most 83 characters that shows any value in a message."""
+    try:
+        return shortened(repr(value))
+    except Exception:  # for example a number with more digits than Python writes
+        return f"this {type(value).__name__}"
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """Return a text, or where it is longer, its start and three dots."""
+    return text if len(text) <= most else f"{text[:most]}..."

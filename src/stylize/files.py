@@ -7,12 +7,14 @@
   target. `set_aside` and `remove` are for the files that earlier runs left.
 * Locks: `lock` lets one run at a time write a file, and removes the temporary files of killed runs.
   `pending_prefixes` lists which files of a folder are being written.
+* Reading: `open_regular` opens nothing at which a reader could wait.
 * Digests: `digest` and `sha256` identify a file by its content, `stat_key` by its metadata;
   `file_id` tells whether two names are those of one file.
 
 This module does not import torch, which takes seconds to load.
 """
 
+import errno
 import functools
 import hashlib
 import logging
@@ -23,6 +25,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -485,6 +488,40 @@ def pending_prefixes(folder: str | os.PathLike[str]) -> set[str]:
     return set()
 
 
+# Reading
+
+
+class NotRegularError(OSError):
+    """What should be a file is a pipe, a socket or a device."""
+
+
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a file for reading; a pipe, socket or device is refused, and not waited for.
+
+    Raises:
+        NotRegularError: it is one of these.
+        OSError: it cannot be opened.
+    """
+    # The first look keeps a device from being opened; the file may be another one afterwards.
+    _check_is_regular(os.stat(path))
+    wait_for_nothing = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, os.O_RDONLY | wait_for_nothing)
+    try:
+        _check_is_regular(os.fstat(descriptor))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check_is_regular(status: os.stat_result) -> None:
+    """Raise `OSError` for what is not a regular file."""
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise NotRegularError(errno.EINVAL, "is not a regular file")
+
+
 # Digests
 
 
@@ -493,9 +530,8 @@ def digest(path: str | os.PathLike[str]) -> str:
 
     The digest is cached, and computed again when the file's `stat_key` has changed.
     """
-    with suppress(OSError):
-        if os.path.isfile(path):  # a pipe can be read only once
-            return _cached_sha256(os.fspath(path), stat_key(path))
+    with suppress(OSError, ValueError):
+        return _cached_sha256(os.fspath(path), stat_key(path))
     return ""
 
 
@@ -505,12 +541,12 @@ def _cached_sha256(path: str, _stat_key: object) -> str:
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of any file in hex.
+    """Return the SHA-256 of a regular file in hex.
 
     Raises:
         OSError: the file cannot be read.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,8 @@ def folder(
     if sys.platform != "win32":
         Path("link.png").symlink_to("photo.jpg")
         os.mkfifo("fifo.png")
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind("socket.png")
     return tmp_path
 
 
@@ -99,6 +102,21 @@ BAD: list[tuple[str, int, str]] = [
     ("photo.jpg painting.png -o out.webp -s 17000", 4, "webp holds 16383 pixels a side"),
     ("link.png painting.png -o link.png", 2, "is an input too"),
     ("photo.jpg painting.png -o fifo.png", 4, "fifo.png: is not a regular file"),
+    ("fifo.png painting.png -o out.png", 3, "fifo.png: is a pipe or device; save it to a file"),
+    ("fifo.png painting.png -o out.png --dry-run", 3, "fifo.png: is a pipe or device"),
+    ("photo.jpg fifo.png -o out.png", 3, "fifo.png: is a pipe or device"),
+    ("photo.jpg fifo.png -o out.png --dry-run", 3, "fifo.png: is a pipe or device"),
+    ("{p} --mask fifo.png", 3, "fifo.png: is a pipe or device"),
+    ("{p} --init fifo.png", 3, "fifo.png: is a pipe or device"),
+    ("{p} --enlarge fifo.png", 3, "fifo.png: cannot be read (is not a regular file)"),
+    ("{p} --recipe fifo.png", 3, "fifo.png: cannot be read (is not a regular file)"),
+    ("{p} --weights fifo.png", 5, "fifo.png: no such weights file"),
+    ("{p} --checkpoint fifo.png", 4, "--checkpoint fifo.png: is not a regular file"),
+    ("photo.jpg painting.png -o fifo.png --existing update", 4, "is not a regular file"),
+    ("photo.jpg painting.png -o fifo.png --dry-run", 4, "is not a regular file"),
+    ("/dev/zero painting.png -o out.png", 3, "/dev/zero: is a pipe or device"),
+    ("socket.png painting.png -o out.png", 3, "socket.png: is a pipe or device"),
+    ("{p} --config /dev/zero", 2, "/dev/zero: is larger than 1 MB"),
     ("{long}.jpg painting.png -o out.png", 3, ".jpg: cannot be read (File name too long)"),
     ("photo.jpg painting.png -o {long}.png", 4, ".png: cannot be written (File name too long)"),
     ("{p} --init {long}", 3, "cannot be read (File name too long)"),
@@ -110,12 +128,20 @@ BAD: list[tuple[str, int, str]] = [
 ]
 
 
+#: Words in arguments that need what Windows has not.
+_NOT_ON_WINDOWS = ("link.png", "fifo", "long", "socket", "/dev")
+
+
 @pytest.mark.parametrize(("args", "code", "message"), BAD, ids=[row[0] for row in BAD])
+@pytest.mark.usefixtures("_never_waits")
 def test_bad_input_is_reported_before_anything_is_written(
     args: str, code: int, message: str, folder: Path
 ) -> None:
-    if sys.platform == "win32" and any(word in args for word in ("link.png", "fifo", "long")):
-        pytest.skip("Windows has no FIFO, other limits of names, and needs a privilege for links")
+    if sys.platform == "win32" and any(word in args for word in _NOT_ON_WINDOWS):
+        pytest.skip(
+            "Windows has no pipes, sockets and devices with names, other limits of names, and needs"
+            " a privilege for links"
+        )
     before = sorted(os.listdir(folder))
     typed = args.format(p="photo.jpg painting.png -o out.png", long="a" * 300).split()
     result = CliRunner().invoke(command, typed, input=b"nothing")

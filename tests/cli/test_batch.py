@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -331,18 +330,19 @@ def test_an_unreadable_folder_is_a_failure(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
-def test_a_pipe_is_read_once(run_on_folders: Run) -> None:
-    """One picture can come from a pipe. A dry run would have to read it before, and refuses."""
-    photo = Path("photos/a.png").read_bytes()
-    os.mkfifo("pipe.png")
-    thread = threading.Thread(target=lambda: Path("pipe.png").write_bytes(photo))
-    thread.start()
-    args = ["pipe.png", "styles/x.png", "-o", "a.png"]
-    assert run_on_folders(*args, "--existing", "update").exit_code == 0
-    thread.join()
-    planned = run_on_folders(*args[:2], "-o", "b.png", "--dry-run")
-    assert planned.exit_code == 3
-    assert "pipe.png: is a pipe; save it to a file first" in planned.stderr
+@pytest.mark.parametrize("args", [(), ("--dry-run",)], ids=str)
+@pytest.mark.usefixtures("painter", "_never_waits")
+def test_a_pipe_that_has_a_results_name_fails_at_once(
+    args: tuple[str, ...], run_on_folders: Run
+) -> None:
+    """Nobody writes to it. The others are painted."""
+    Path("out").mkdir()
+    os.mkfifo("out/a-x.png")
+    result = run_on_folders("photos", "styles/x.png", "-o", "out", "--json", *args)
+    assert result.exit_code == 123
+    assert statuses(result.stdout)["a-x.png"] == "failed"
+    assert "failed" not in statuses(result.stdout)["b-x.png"]
+    assert "is not a regular file" in result.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the current folder")

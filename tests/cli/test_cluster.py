@@ -21,7 +21,6 @@ from conftest import ROOT, files_in, statuses
 from test_folders_process import REPORTING_COMMAND, wait_for
 
 from stylize import files
-from stylize.callbacks.autosave import HEAD
 from stylize.callbacks.progress import FolderBars
 from stylize.cli import cluster as module
 from stylize.cli.cluster import LATER, Cluster, Finished, Shared
@@ -30,6 +29,7 @@ from stylize.cli.workers import Report, WorkerDied
 from stylize.errors import DeviceError
 from stylize.images.picture import load_picture
 from stylize.network import weights
+from stylize.transfer.step import CHECKPOINT_HEAD
 
 ray = pytest.importorskip("ray", reason="needs the extra cluster")
 pytestmark = [
@@ -356,7 +356,7 @@ def test_trials_with_a_mask_and_a_file_of_weights(nodes: Nodes, oxford: weights.
         if more:
             os.mkdir("far-trials")
             stale = f"far-trials/{os.listdir('near-trials')[0]}.checkpoint"
-            Path(stale).write_bytes(HEAD)
+            Path(stale).write_bytes(CHECKPOINT_HEAD)
         result = CliRunner().invoke(command, [*args, *names, *more])
         assert result.exit_code == 0, result.output
         assert Path(f"{out}.html").read_text().count("<dialog") == 1

@@ -19,7 +19,9 @@ from PIL import Image
 from stylize import Options, errors
 from stylize.callbacks import film, progress
 from stylize.callbacks.progress import Forecast
+from stylize.images import encode
 from stylize.settings.options import flag
+from stylize.settings.recipe import read_recipe
 
 pytestmark = pytest.mark.usefixtures("painter")
 
@@ -483,3 +485,35 @@ def test_files_may_have_odd_names(name: str, run_on_folders: Any) -> None:
     other = run_on_folders(f"./{name}.png", "styles/x.png", "-o", f"./{name}.webp", "--json")
     assert json.loads(other.stdout)["content"] == f"./{name}.png"
     assert other.stdout.count("\n") == 1
+
+
+def test_a_recipe_that_is_too_long_for_the_format_is_found_before_the_work(run: Any) -> None:
+    """A JPEG can hold that of some 900 paintings."""
+    many = ["PAINTING"] * 1000
+    refused = run("PHOTO", *many, "--blend", "equal", "-o", "out.jpg")
+    assert refused.exit_code == 4
+    assert "jpeg cannot hold the recipe of so many pictures; use .png or .tif" in refused.stderr
+    assert not Painter.painted
+    assert run("PHOTO", *many, "--blend", "equal", "-o", "out.png").exit_code == 0
+    assert len(read_recipe("out.png").digests["styles"]) == 1000
+    assert run("PHOTO", *many[:900], "--blend", "equal", "-o", "out.jpg").exit_code == 0
+    assert len(read_recipe("out.jpg").digests["styles"]) == 900
+
+
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, OSError])
+def test_a_picture_that_cannot_be_encoded_is_not_lost(
+    error: type[Exception], run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a fault in a library that writes pictures."""
+
+    def fail(*_: object) -> bytes:
+        raise error("no reason")
+
+    monkeypatch.setitem(encode.ENCODERS, "avif", fail)
+    result = run("PHOTO", "PAINTING", "-o", "out.avif")
+    assert result.exit_code == 4
+    found = re.search(r"avif: cannot .*no reason\); the picture is saved as (.*)$", result.stderr)
+    assert found
+    with Image.open(found[1]) as image:
+        assert image.format == "PNG"
+        assert image.convert("RGB").getpixel((0, 0)) == GREEN

@@ -305,12 +305,21 @@ def test_a_damaged_file_of_sixteen_bits_raises_only_picture_errors(
 
 
 def test_the_reason_for_an_error_is_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: bytes) -> None:
+    def fail(*_: Any) -> None:
         raise RuntimeError("strip 7:\n  too short")
 
     monkeypatch.setattr(images, "decode", fail)
     with pytest.raises(PictureError, match=r"^the photo: .* cut short \(strip 7: too short\)$"):
         images.load_picture(io.BytesIO(b""), "the photo")
+
+
+@pytest.mark.parametrize("tag", [258, 259, 262])  # bits, compression, kind of colours
+def test_a_tag_of_many_numbers_is_not_printed(tag: int) -> None:
+    """As tifffile does: the fuzzer found it."""
+    data = patched("TIFF, JPEG XL", tag, tag, 3, 100, 8)
+    with pytest.raises(PictureError) as error:
+        images.load_picture(io.BytesIO(data), "the photo")
+    assert len(str(error.value)) < 300
 
 
 @given(

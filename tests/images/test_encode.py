@@ -130,7 +130,7 @@ def test_an_unwritable_output_is_refused(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["folder.png"]
 
 
-@pytest.mark.parametrize(("suffix", "side"), [(".webp", 16384), (".jpg", 65501)])
+@pytest.mark.parametrize(("suffix", "side"), [(".webp", 16384), (".jpg", 65501), (".avif", 32769)])
 def test_a_size_that_the_format_cannot_hold_is_refused(
     suffix: str, side: int, tmp_path: Path
 ) -> None:
@@ -153,8 +153,8 @@ def test_missing_permission_is_reported(tmp_path: Path, monkeypatch: pytest.Monk
     def raise_denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "a.png").touch()
     monkeypatch.setattr(os, "open", raise_denied)
-    monkeypatch.setattr(Path, "open", raise_denied)
     with pytest.raises(OutputError, match=r"a\.png: cannot be written \(Permission denied\)"):
         encode.check_output(tmp_path / "a.png")
     with pytest.raises(PictureError, match=r"a\.png: cannot be read \(Permission denied\)"):

@@ -13,7 +13,6 @@ from conftest import ROOT
 from PIL import EpsImagePlugin, Image
 
 from stylize import PictureError
-from stylize.cli.page import load_small
 from stylize.images.picture import load_mask, load_picture
 from stylize.images.probe import RAW_SUFFIXES, SUFFIXES, is_complete, picture_size
 from stylize.settings.options import READABLE, WRITABLE
@@ -23,7 +22,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "picture": load_picture,
     "open file": lambda path: load_picture(io.BytesIO(path.read_bytes())),
     "mask": load_mask,
-    "thumbnail": lambda path: load_small(str(path), 20),
+    "thumbnail": lambda path: load_picture(path, side=20),
     "recipe": read_recipe,
     "size": picture_size,
     "completeness": is_complete,

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from stylize import PictureError
-from stylize.cli.page import load_small
 from stylize.images.decode import decode
 from stylize.images.picture import load_picture
 from stylize.images.probe import is_complete, picture_size
@@ -66,7 +65,7 @@ def test_a_heif_is_turned_upright_once(orientation: int, tmp_path: Path) -> None
     kept.load(picture.exif)
     assert kept[ExifTags.Base.Make] == "Phone"
     assert ExifTags.Base.Orientation not in kept
-    assert max(load_small(str(path), 20).size) == 64
+    assert max(load_picture(path, side=20).size) == 64
 
 
 @pytest.mark.parametrize("twelve_bits", [False, True])
@@ -250,7 +249,7 @@ def test_what_is_behind_a_jpeg_is_left_out(
     assert difference(load_picture(path).pixels, expected) == 0
     assert picture_size(path) == CORNERS.size
     assert is_complete(path)
-    assert load_small(str(path), 20).size == CORNERS.size
+    assert load_picture(path, side=20).size == (32, 24)
 
 
 # Raw photos
@@ -314,7 +313,7 @@ def test_a_raw_photo_is_developed(orientation: int, thumbnail: bool, tmp_path: P
     brighter = light[1, 2] / LIGHT[1, 2]  # LibRaw makes photos brighter until some parts are white
     assert np.allclose(light[1], LIGHT[1] * brighter, rtol=0.02)
     assert np.allclose(light[0], np.minimum(LIGHT[0] * brighter, 1), rtol=0.02)
-    assert load_small(str(path), 20).size == picture.size
+    assert load_picture(path, side=20).size == picture.size
 
 
 def test_a_raw_photo_is_refused_without_rawpy_instead_of_its_thumbnail_read(

@@ -1,11 +1,17 @@
 """Weights: the embedded, the downloaded, and those from a file; what is refused and why."""
 
+import copy
 import functools
 import hashlib
 import http.server
+import io
+import struct
 import threading
-from collections.abc import Iterator
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -182,6 +188,155 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not a readable state dict"):
         weights.load(str(tmp_path / "malicious.pth"))
     assert not (tmp_path / "ran").exists()
+
+
+def rewritten(data: bytes, change: Callable[[zipfile.ZipInfo, bytes], Any], **kinds: Any) -> bytes:
+    """A .pth file whose entries are changed; `change` gives a name and new bytes for each."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(file, "w", **kinds) as new:
+        for entry in old.infolist():
+            name, content = change(entry, old.read(entry))
+            new.writestr(name, content)
+    return file.getvalue()
+
+
+def with_pickle(data: bytes, pickled: bytes) -> bytes:
+    """A .pth file with another pickle."""
+
+    def change(entry: zipfile.ZipInfo, content: bytes) -> tuple[str, bytes]:
+        return entry.filename, pickled if entry.filename.endswith("data.pkl") else content
+
+    return rewritten(data, change)
+
+
+def saved(value: Any, **settings: Any) -> bytes:
+    """The bytes of a file that torch writes."""
+    file = io.BytesIO()
+    torch.save(value, file, **settings)
+    return file.getvalue()
+
+
+def called(module: str, function: str, argument: bytes) -> bytes:
+    """A pickle of a dict with one value, which a function makes of one argument."""
+    return b"\x80\x02}U\x01a" + f"c{module}\n{function}\n".encode() + argument + b"\x85Rs."
+
+
+def tuple_of_tuples(depth: int) -> bytes:
+    """A pickle of a dict whose only key is a tuple with two to the power of `depth` leaves."""
+    doubled = b"".join(b"q%ch%c\x86" % (number, number) for number in range(depth))
+    return b"\x80\x02})" + doubled + b"K\x01s."
+
+
+def overlapping(data: bytes, times: int) -> bytes:
+    """A .pth file whose directory names its largest entry many times."""
+    file = io.BytesIO(data)
+    with zipfile.ZipFile(file, "a") as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        archive.writestr("archive/more", b"")
+        for number in range(times):
+            again = copy.copy(largest)
+            again.filename = f"archive/data/{1000 + number}"
+            archive.filelist.append(again)
+    return file.getvalue()
+
+
+#: A tensor of 40 kB, and the opcode of the number of its values in a pickle.
+TENSOR = torch.zeros(10_000)
+COUNT = b"M" + struct.pack("<H", 10_000)
+
+
+def more(data: bytes) -> bytes:
+    """The same file, which says that its storage has more numbers than it has."""
+    return data.replace(COUNT, b"M" + struct.pack("<H", 60_000))
+
+
+def pickle_of(data: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("data.pkl"))
+        return archive.read(name)
+
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "compressed": lambda: rewritten(
+        saved({"a": TENSOR}), lambda e, d: (e.filename, d), compression=zipfile.ZIP_DEFLATED
+    ),
+    "a call that takes memory": lambda: with_pickle(
+        saved({}), called("__builtin__", "bytearray", b"J\x00\xe1\xf5\x05")
+    ),
+    "a key with an endless hash": lambda: with_pickle(saved({}), tuple_of_tuples(18)),
+    "a storage that is too short": lambda: with_pickle(
+        saved({"a": TENSOR}), more(pickle_of(saved({"a": TENSOR})))
+    ),
+    "a storage that is too short, old format": lambda: more(
+        saved({"a": TENSOR}, _use_new_zipfile_serialization=False)
+    ),
+    "entries that overlap": lambda: overlapping(saved({"a": TENSOR}), 50),
+    "two entries of one name": lambda: rewritten(
+        saved({"a": TENSOR, "b": TENSOR + 1}),
+        lambda e, d: (e.filename.replace("data/1", "data/0"), d),
+    ),
+    "a nested tensor": lambda: saved(
+        {"features.0.weight": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}
+    ),
+    "a sparse tensor": lambda: saved({"features.0.weight": torch.ones(3).to_sparse()}),
+    "a long pickle": lambda: with_pickle(saved({}), b"\x80\x02" + b"0" * 2**21 + b"."),
+    "a call with an argument": lambda: with_pickle(
+        saved({}), b"\x80\x02ccollections\nOrderedDict\n]\x85R."
+    ),
+    "an attribute": lambda: with_pickle(saved({}), b"\x80\x02}}b."),
+    "empty": lambda: b"",
+    "half a pickle": lambda: with_pickle(saved({}), b"\x80\x02}q"),
+    "another protocol": lambda: with_pickle(saved({}), b"\x80\x04}."),
+    "nothing to pop": lambda: with_pickle(saved({}), b"\x80\x02s."),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name", "ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("remote", [False, True], ids=["file", "bytes"])
+def test_a_hostile_file_is_refused_before_it_is_unpickled(
+    kind: str, remote: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without torch's advice to run what is in it."""
+    data, path = HOSTILE[kind](), tmp_path / "w.pth"
+    path.write_bytes(data)
+    loaded: list[Any] = []
+    monkeypatch.setattr(torch, "load", lambda *args, **_: loaded.append(args))
+    with pytest.raises(WeightsError, match=r"w\.pth: not a readable state dict; save [^\n]*$") as e:
+        weights.load(str(path), data if remote else None)
+    assert not loaded
+    assert "weights_only" not in str(e.value)
+
+
+def test_a_file_larger_than_any_network_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "_LARGEST_FILE", 1000)
+    for name in ("w.pth", "w.safetensors"):
+        (tmp_path / name).write_bytes(bytes(1001))
+        with pytest.raises(WeightsError, match=rf"{name}: larger than 2 GB"):
+            weights.load(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"_use_new_zipfile_serialization": False}], ids=["new", "old"]
+)
+def test_what_torch_writes_of_a_network_is_read(
+    settings: dict[str, Any], noise_state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    """In both of its formats; also parameters, several types, one tensor twice, and a part."""
+    state: dict[str, Any] = {
+        key: torch.nn.Parameter(value) if key.endswith("bias") else value
+        for key, value in noise_state.items()
+    }
+    first = state["features.0.weight"]
+    state |= {"again": first, "part": first[:, 1], "batches": torch.tensor(7), "flag": TENSOR > 0}
+    state |= {kind: TENSOR.to(getattr(torch, kind)) for kind in ("bfloat16", "float64", "int8")}
+    ordered = OrderedDict(state)
+    ordered._metadata = {"": {"version": 1}}  # type: ignore[attr-defined]
+    torch.save(ordered, tmp_path / "w.pth", **settings)
+    loaded = weights.load(f"{tmp_path}/w.pth:caffe")
+    assert torch.equal(loaded.state["0.weight"], first.float())
 
 
 def test_without_safetensors_the_error_names_the_extra(

@@ -69,6 +69,35 @@ def test_a_file_accepts_dashes_underscores_lists_and_tables() -> None:
     assert read("") == {}
 
 
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{LONG} = 1",
+        f"seed = '{LONG}'",
+        f"seed = {'9' * 4000}",
+        f"seed = [{'1, ' * 50_000}]",
+        f"style-weight = {'9' * 4000}",
+        f"style-layers = '{LONG}'",
+        f"existing = '{LONG}'",
+        f"preset = '{LONG}'",
+        f"jobs = '{LONG}'",
+        f"pair = '{LONG}'",
+        f"{LONG}.a = 1\n{LONG} = 2",
+        f"{LONG}",
+    ],
+    ids=lambda text: text[:30],
+)
+@pytest.mark.usefixtures("painter")
+def test_a_value_in_a_file_is_never_printed_longer_than_a_line(text: str, run: Any) -> None:
+    Path("a.toml").write_text(text)
+    result = run("PHOTO", "PAINTING", "-o", "out.png", "--config", "a.toml")
+    assert result.exit_code == 2, result.stderr
+    assert len(result.stderr) < 450
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -253,6 +253,64 @@ def test_xmp_in_an_unusual_encoding_is_not_a_recipe(encoding: str, tmp_path: Pat
         recipe.read_recipe(tmp_path / "a.jpg")
 
 
+#: XML that says a recipe by an entity, which it defines.
+WITH_ENTITY = (
+    '<?xml version="1.0"{}?><!DOCTYPE a [<!ENTITY b "recipe">]>'
+    '<a xmlns:s="urn:stylize:"><s:recipe>&b;</s:recipe></a>'
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_entities_are_followed_in_no_encoding(
+    encoding: str, declared: bool, tmp_path: Path
+) -> None:
+    """They could be nested, and stand for gigabytes."""
+    said = f' encoding="{encoding[:6].rstrip("-")}"' if declared else ""
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    packet = (mark + WITH_ENTITY.format(said)).encode(encoding)
+    (tmp_path / "a.jpg").write_bytes(picture_file(format="JPEG", xmp=packet))
+    with pytest.raises(PictureError, match="carries no recipe"):
+        recipe.read_recipe(tmp_path / "a.jpg")
+
+
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"options": {LONG: 1}},
+        {"options": {"seed": LONG}},
+        {"options": {"content_layers": LONG}},
+        {"options": {"style_layers": f"relu1_1:{LONG}"}},
+        {"options": {"blend": LONG}},
+        {"options": {"device": LONG}},
+        {"options": {"background": LONG}},
+        {"options": {"tv_weight": LONG}},
+        {"options": {"tv_weight": "-" + "0" * 5000 + "1"}},
+        {"options": {"optimizer": LONG}},
+        {"options": {"size": LONG}},
+        {"options": {"init": LONG}},
+        {"stylize": LONG, "options": {"of_the_future": 1}},
+        {"torch": LONG},
+        {"device": LONG},
+    ],
+    ids=lambda changes: str(changes)[:40],
+)
+@pytest.mark.usefixtures("painter")
+def test_a_recipes_value_is_never_printed_longer_than_a_line(
+    changes: dict[str, Any], run: Any
+) -> None:
+    text = json.dumps({**json.loads(recipe_of().text()), **changes})
+    chunk = PngImagePlugin.PngInfo()
+    chunk.add_text(recipe.KEY, text)
+    Path("a.png").write_bytes(picture_file(format="PNG", pnginfo=chunk))
+    result = run("PHOTO", "PAINTING", "-o", "out.png", "--recipe", "a.png")
+    assert result.exit_code in (2, 3)
+    assert len(result.stderr) < 400
+
+
 @pytest.mark.parametrize(
     "packet", [b"<", b"nothing", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"\xff\xfe\0"]
 )

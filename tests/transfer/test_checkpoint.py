@@ -1,12 +1,16 @@
 """Interrupted runs that resume to the same bits, the file format, and unusable checkpoints."""
 
+import copy
 import hashlib
-import io
 import itertools
+import json
+import os
+import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +27,7 @@ from stylize.errors import CheckpointError
 from stylize.transfer import checkpoint
 from stylize.transfer.checkpoint import Checkpoint
 from stylize.transfer.job import Job
-from stylize.transfer.optimize import State
+from stylize.transfer.optimize import OPTIMIZERS
 from stylize.transfer.step import Losses, Step
 
 #: Shallow layers take less time, and allow pictures of fewer pixels.
@@ -103,7 +107,7 @@ def test_a_resumed_run_gives_the_bits_of_an_unbroken_run(
     path = tmp_path / "a.checkpoint"
     for at in (1, 16, 27):
         interrupt_run(at, stylizer, job).save(path)
-        loaded = Checkpoint.load(path, stylizer.recipe(job), stylizer.device)
+        loaded = Checkpoint.load(path, stylizer.recipe(job), job, stylizer.device)
         assert at - 4 <= loaded.iteration(job) <= at
         resumed = stylizer.paint(job, checkpoint=loaded)
         assert np.array_equal(resumed.pixels, unbroken.pixels), at
@@ -118,7 +122,7 @@ def test_a_run_can_be_interrupted_and_resumed_repeatedly(
     loaded: Checkpoint | None = None
     for at in (5, 12, 16, 23):
         interrupt_run(at, stylizer, job, loaded).save(path)
-        loaded = Checkpoint.load(path, stylizer.recipe(job), stylizer.device)
+        loaded = Checkpoint.load(path, stylizer.recipe(job), job, stylizer.device)
     resumed = stylizer.paint(job, checkpoint=loaded)
     assert np.array_equal(resumed.pixels, stylizer.paint(job).pixels)
 
@@ -132,13 +136,13 @@ def test_a_damaged_foreign_or_missing_checkpoint_is_refused(
     recipe = stylizer.recipe(job)
 
     def load() -> Checkpoint:
-        return Checkpoint.load(path, recipe, stylizer.device)
+        return Checkpoint.load(path, recipe, job, stylizer.device)
 
     for damaged in (data[:-1], data[:90], data[:-500] + bytes(500), data + b"x"):
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match="is damaged"):
             load()
-    for foreign in (b"", b"Dear diary", data.replace(b"checkpoint 3", b"checkpoint 2", 1)):
+    for foreign in (b"", b"Dear diary", data.replace(b"checkpoint 4", b"checkpoint 3", 1)):
         path.write_bytes(foreign)
         with pytest.raises(CheckpointError, match="is not a checkpoint of this version"):
             load()
@@ -151,7 +155,7 @@ def test_a_damaged_foreign_or_missing_checkpoint_is_refused(
         Job.prepare(job.options, painting, [photo]),
     ):
         with pytest.raises(CheckpointError, match="belongs to a run with other inputs, options"):
-            Checkpoint.load(path, stylizer.recipe(other), stylizer.device)
+            Checkpoint.load(path, stylizer.recipe(other), other, stylizer.device)
     assert load().iteration(job) <= 8
 
 
@@ -161,17 +165,14 @@ def test_tensors_are_loaded_as_they_were_saved(
     """In float32, with their strides, on the device asked for."""
     saved = interrupt_run(12, stylizer, job)
     saved.save(tmp_path / "a")
-    loaded = Checkpoint.load(tmp_path / "a", stylizer.recipe(job), torch.device("cpu"))
+    loaded = Checkpoint.load(tmp_path / "a", stylizer.recipe(job), job, torch.device("cpu"))
     assert loaded.losses == saved.losses
     assert loaded.state is not None
     assert saved.state is not None
-    methods = loaded.state.method, saved.state.method
-    assert len(methods[0]["memory"]) == len(methods[1]["memory"]) > 3
-    pairs = zip(
-        *([method["image"], *itertools.chain(*method["memory"])] for method in methods),
-        strict=True,
-    )
-    for one, other in pairs:
+    assert loaded.state.numbers == tuple(map(float, saved.state.numbers))
+    pictures = loaded.state.pictures, saved.state.pictures
+    assert len(pictures[0]) == len(pictures[1]) > 2 * 3
+    for one, other in zip(*pictures, strict=True):
         assert one.dtype == torch.float32
         assert one.stride() == other.stride()
         assert torch.equal(one, other)
@@ -180,112 +181,62 @@ def test_tensors_are_loaded_as_they_were_saved(
 # The format of the file, to which keys may be added: other versions resume from it
 
 
-def write_by_hand(path: Path, recipe: str, content: dict[str, Any]) -> None:
-    """A checkpoint as version 0.1.0 of stylize writes it."""
-    tensors = io.BytesIO()
-    torch.save(content, tensors)
-    rest = recipe.encode() + b"\n" + tensors.getvalue()
+def write_by_hand(path: Path, recipe: str, numbers: Any, arrays: Sequence[Tensor]) -> None:
+    """A checkpoint as version 0.1.0 of stylize writes it. The numbers may also be text."""
+    text = numbers if isinstance(numbers, str) else json.dumps(numbers)
+    rest = f"{recipe}\n{text}\n".encode()
+    rest += b"".join(bytes(array.flatten().view(torch.uint8).tolist()) for array in arrays)
     digest = hashlib.sha256(rest).hexdigest().encode()
-    path.write_bytes(b"stylize checkpoint 3\n" + digest + b"\n" + rest)
+    path.write_bytes(b"stylize checkpoint 4\n" + digest + b"\n" + rest)
 
 
-def read_by_hand(path: Path) -> tuple[str, dict[str, Any]]:
-    """The recipe and the content of a checkpoint, without the code of stylize."""
-    head, digest, rest = path.read_bytes().split(b"\n", 2)
-    assert head == b"stylize checkpoint 3"
-    assert digest.decode() == hashlib.sha256(rest).hexdigest()
-    recipe, tensors = rest.split(b"\n", 1)
-    return recipe.decode(), torch.load(io.BytesIO(tensors), weights_only=True)
-
-
-def content_by_hand(checkpoint: Checkpoint, method: dict[str, Any]) -> dict[str, Any]:
-    """Every key of the format, written out, with the values of a checkpoint."""
-    state = checkpoint.state
-    assert state is not None
+def content_by_hand(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[Tensor]]:
+    """Every key of the format, written out, with the values of a checkpoint; and its arrays."""
 
     def values(losses: Losses) -> list[float]:
         return [losses.content, losses.style, losses.tv, losses.gamut, losses.total]
 
-    return {
+    state = checkpoint.state
+    numbers: dict[str, Any] = {
+        "byteorder": sys.byteorder,
+        "evaluations": len(checkpoint.losses),
         "scale": checkpoint.scale,
-        "coarser": checkpoint.coarser,
-        "state": {
-            "done": state.done,
-            "image": state.image,
-            "losses": {
-                "content": state.losses.content,
-                "style": state.losses.style,
-                "tv": state.losses.tv,
-                "gamut": state.losses.gamut,
-                "total": state.losses.total,
-            },
-            "loss": state.loss,
-            "lowest": tuple(state.lowest),
-            "method": method,
-        },
-        "losses": [values(losses) for losses in checkpoint.losses],
         "seconds": checkpoint.seconds,
-        "places": [[each.iteration, each.size, each.seconds] for each in checkpoint.losses],
+        "state": None,
     }
+    rows = [[*values(each), each.iteration, *each.size, each.seconds] for each in checkpoint.losses]
+    arrays = [torch.tensor(rows, dtype=torch.float64)]
+    if checkpoint.coarser is not None:
+        arrays.append(checkpoint.coarser)
+    if state:
+        numbers["state"] = {
+            "done": state.done,
+            "losses": values(state.losses),
+            "loss": state.loss,
+            "lowest": list(state.lowest),
+            "numbers": [float(number) for number in state.numbers],
+        }
+        arrays += [state.image, *state.pictures]
+    return numbers, arrays
 
 
-def lbfgs_method(state: State) -> dict[str, Any]:
-    return {
-        "image": state.method["image"],
-        "loss": state.method["loss"],
-        "gradient": state.method["gradient"],
-        "memory": [[moved, turned, product] for moved, turned, product in state.method["memory"]],
-    }
-
-
-def adam_method(state: State) -> dict[str, Any]:
-    moments = state.method["adam"]
-    names = ("step", "exp_avg", "exp_avg_sq")
-    return {"image": state.method["image"], "adam": {name: moments[name] for name in names}}
-
-
-METHODS = {"lbfgs": lbfgs_method, "adam": adam_method}
-
-
-def assert_same_layout(one: Any, other: Any) -> None:
-    """Compare types, keys in their order, and values, of nested containers."""
-    assert type(one) is type(other)
-    if isinstance(one, dict):
-        assert list(one) == list(other)
-        for key in one:
-            assert_same_layout(one[key], other[key])
-    elif isinstance(one, (list, tuple)):
-        for first, second in zip(one, other, strict=True):
-            assert_same_layout(first, second)
-    elif isinstance(one, Tensor):
-        assert one.dtype == other.dtype
-        assert torch.equal(one, other)
-    else:
-        assert one == other
-
-
-@pytest.mark.parametrize("optimizer", METHODS)
-@pytest.mark.parametrize("at", [8, 21])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("at", [1, 8, 21])
 def test_the_format_of_a_checkpoint_is_that_of_version_0_1(
     optimizer: str, at: int, stylizer: Stylizer, tmp_path: Path, photo: str, painting: str
 ) -> None:
-    """Written by stylize it has exactly these keys, and written by hand a run resumes from it."""
+    """Written by stylize it has exactly these bytes, and written by hand a run resumes from it."""
     options = stylizer.options.replace(**SETTINGS, optimizer=optimizer)
     job = Job.prepare(options, photo, [painting])
     recipe = stylizer.recipe(job)
     unbroken = stylizer.paint(job)
     saved = interrupt_run(at, stylizer, job)
-    assert saved.state is not None
     assert (saved.coarser is None) == (at < 15)
-    content = content_by_hand(saved, METHODS[optimizer](saved.state))
-
+    assert (saved.state is None) == (at == 1 and optimizer == "lbfgs"), "none before a direction"
     saved.save(tmp_path / "by stylize")
-    recipe_text, written = read_by_hand(tmp_path / "by stylize")
-    assert recipe_text == recipe.text()
-    assert_same_layout(written, content)
-
-    write_by_hand(tmp_path / "by hand", recipe.text(), content)
-    loaded = Checkpoint.load(tmp_path / "by hand", recipe, stylizer.device)
+    write_by_hand(tmp_path / "by hand", recipe.text(), *content_by_hand(saved))
+    assert (tmp_path / "by hand").read_bytes() == (tmp_path / "by stylize").read_bytes()
+    loaded = Checkpoint.load(tmp_path / "by hand", recipe, job, stylizer.device)
     assert loaded.iteration(job) == saved.iteration(job)
     assert loaded.losses == saved.losses
     resumed = stylizer.paint(job, checkpoint=loaded)
@@ -293,27 +244,156 @@ def test_the_format_of_a_checkpoint_is_that_of_version_0_1(
     assert resumed.losses == unbroken.losses
     seconds = [losses.seconds for losses in resumed.losses]
     assert seconds == sorted(seconds)
-
-    del content["places"]  # an addition since
-    write_by_hand(tmp_path / "older", recipe.text(), content)
-    older = Checkpoint.load(tmp_path / "older", recipe, stylizer.device)
-    assert [each.as_dict() for each in older.losses] == [each.as_dict() for each in saved.losses]
+    assert checkpoint.read_recipe_text(tmp_path / "by hand") == recipe.text()
+    assert checkpoint.read_size(tmp_path / "by hand") == 32
 
 
-def test_the_format_of_a_checkpoint_before_a_state_is_that_of_version_0_1(
-    stylizer: Stylizer, job: Job, tmp_path: Path
+# Forged files, with a valid digest and the recipe of the run
+
+
+def _nan(arrays: list[Tensor], number: int) -> None:
+    arrays[number].view(-1)[-1] = torch.nan
+
+
+#: What is changed in the numbers of a checkpoint and in its arrays: the losses, the coarser
+#: picture, the best one, and for L-BFGS the present one, its gradient and the pairs.
+FORGERIES: dict[str, Callable[[dict[str, Any], list[Tensor]], Any]] = {
+    "no scale": lambda numbers, _: numbers.pop("scale"),
+    "a scale that is none": lambda numbers, _: numbers.update(scale=2),
+    "a negative scale": lambda numbers, _: numbers.update(scale=-1),
+    "a scale with a fraction": lambda numbers, _: numbers.update(scale=1.0),
+    "a scale that is a truth value": lambda numbers, _: numbers.update(scale=True),
+    "a scale that is a text": lambda numbers, _: numbers.update(scale="1"),
+    "another scale": lambda numbers, _: numbers.update(scale=0),
+    "too many evaluations": lambda numbers, _: numbers.update(evaluations=10**9),
+    "too few evaluations": lambda numbers, _: numbers.update(evaluations=0),
+    "negative evaluations": lambda numbers, _: numbers.update(evaluations=-1),
+    "negative seconds": lambda numbers, _: numbers.update(seconds=-1.0),
+    "endless seconds": lambda numbers, _: numbers.update(seconds=float("inf")),
+    "too many seconds": lambda numbers, _: numbers.update(seconds=1e300),
+    "seconds that are a list": lambda numbers, _: numbers.update(seconds=[1.0]),
+    "another byte order": lambda numbers, _: numbers.update(byteorder="middle"),
+    "a state that is a text": lambda numbers, _: numbers.update(state="done"),
+    "a state that is a list": lambda numbers, _: numbers.update(state=[1]),
+    "an empty state": lambda numbers, _: numbers.update(state={}),
+    "no state": lambda numbers, _: numbers.update(state=None),
+    "too much done": lambda numbers, _: numbers["state"].update(done=14),
+    "negatively done": lambda numbers, _: numbers["state"].update(done=-3),
+    "done without a number": lambda numbers, _: numbers["state"].update(done=float("nan")),
+    "a loss that is no number": lambda numbers, _: numbers["state"].update(loss=float("nan")),
+    "a loss that is a text": lambda numbers, _: numbers["state"].update(loss="0"),
+    "one loss too few": lambda numbers, _: numbers["state"]["losses"].pop(),
+    "one loss too many": lambda numbers, _: numbers["state"]["losses"].append(0.0),
+    "losses by name": lambda numbers, _: numbers["state"].update(losses={"total": 1.0}),
+    "too many lowest losses": lambda numbers, _: numbers["state"].update(lowest=[1.0] * 22),
+    "a lowest loss too high": lambda numbers, _: numbers["state"].update(lowest=[float("inf")]),
+    "no numbers of the method": lambda numbers, _: numbers["state"].update(numbers=[]),
+    "one pair less": lambda numbers, _: numbers["state"]["numbers"].pop(),
+    "a pair that curves wrongly": lambda numbers, _: numbers["state"]["numbers"].append(-1.0),
+    "too many pairs": lambda numbers, _: numbers["state"].update(numbers=[1.0] * 5000),
+    "a loss list that is no number": lambda _, arrays: _nan(arrays, 0),
+    "a coarser picture that is no number": lambda _, arrays: _nan(arrays, 1),
+    "a best picture that is no number": lambda _, arrays: _nan(arrays, 2),
+    "a gradient that is no number": lambda _, arrays: _nan(arrays, 4),
+    "an endless pair": lambda _, arrays: arrays[-1].view(-1)[0].fill_(torch.inf),
+    "one picture less": lambda _, arrays: arrays.pop(),
+    "one picture more": lambda _, arrays: arrays.append(arrays[-1]),
+    "a line more": lambda _, arrays: arrays.append(torch.zeros(1)),
+}
+#: Texts in the place of the numbers.
+FORGED_TEXTS = {
+    "not JSON": "scale 1",
+    "nothing": "",
+    "a list": "[1, 2]",
+    "a number": "7",
+    "null": "null",
+    "deep lists": "[" * 60_000,
+    "deep objects": '{"state":' * 7_000,
+    "a number of many digits": '{"byteorder": "little", "seconds": 1.0, "scale": ' + "1" * 5000,
+    "a line without an end": " " * 2**17,
+}
+
+
+@pytest.fixture(scope="module")
+def forgeable(
+    stylizer: Stylizer, photo: str, painting: str
+) -> tuple[Job, dict[str, Any], list[Tensor]]:
+    job = Job.prepare(stylizer.options.replace(**SETTINGS), photo, [painting])
+    return job, *content_by_hand(interrupt_run(24, stylizer, job))
+
+
+@pytest.mark.parametrize("forgery", [*FORGERIES, *FORGED_TEXTS])
+def test_a_forged_checkpoint_counts_as_damaged(
+    forgery: str, forgeable: Any, stylizer: Stylizer, tmp_path: Path
 ) -> None:
-    """At the first step of a scale there is no state yet, which is also written."""
-    recipe = stylizer.recipe(job)
-    content = {"scale": 0, "coarser": None, "state": None, "losses": [], "seconds": 1.5}
-    write_by_hand(tmp_path / "a", recipe.text(), content)
-    loaded = Checkpoint.load(tmp_path / "a", recipe, stylizer.device)
-    assert (loaded.scale, loaded.coarser, loaded.state, loaded.losses) == (0, None, None, ())
-    loaded.save(tmp_path / "b")
-    assert_same_layout(read_by_hand(tmp_path / "b")[1], {**content, "places": []})
-    assert checkpoint.read_recipe_text(tmp_path / "a") == recipe.text()
-    assert checkpoint.read_size(tmp_path / "a") == 32
-    assert stylizer.paint(job, checkpoint=loaded).complete
+    job, numbers, arrays = copy.deepcopy(forgeable)
+    recipe, path = stylizer.recipe(job), tmp_path / "a.checkpoint"
+    write_by_hand(path, recipe.text(), numbers, arrays)
+    assert len(Checkpoint.load(path, recipe, job, stylizer.device).losses) > 15, "it is good"
+    if forgery in FORGERIES:
+        FORGERIES[forgery](numbers, arrays)
+    write_by_hand(path, recipe.text(), FORGED_TEXTS.get(forgery, numbers), arrays)
+    with pytest.raises(CheckpointError, match=r"a\.checkpoint: is damaged$"):
+        Checkpoint.load(path, recipe, job, stylizer.device)
+
+
+@pytest.mark.parametrize("done", [0, 7])
+def test_a_forged_checkpoint_of_adam_counts_as_damaged(
+    done: int, stylizer: Stylizer, tmp_path: Path, photo: str, painting: str
+) -> None:
+    options = stylizer.options.replace(**SETTINGS, optimizer="adam")
+    job = Job.prepare(options, photo, [painting])
+    recipe, path = stylizer.recipe(job), tmp_path / "a.checkpoint"
+    numbers, arrays = content_by_hand(interrupt_run(8, stylizer, job))
+    write_by_hand(path, recipe.text(), numbers, arrays)
+    assert Checkpoint.load(path, recipe, job, stylizer.device).iteration(job) == 7
+    if done == 0:  # it would have no moments
+        numbers["state"]["done"] = 0
+    else:
+        arrays[-1].view(-1)[0] = -1.0  # a sum of squares
+    write_by_hand(path, recipe.text(), numbers, arrays)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        Checkpoint.load(path, recipe, job, stylizer.device)
+
+
+@pytest.mark.parametrize("start", [b"", b"stylize checkpoint 4\n", b"stylize checkpoint 4\n%b\n"])
+def test_a_huge_checkpoint_takes_neither_memory_nor_time(
+    start: bytes, job: Job, stylizer: Stylizer, tmp_path: Path
+) -> None:
+    """Half a terabyte without the end of a line: nobody could read it all."""
+    path = tmp_path / "a.checkpoint"
+    with path.open("wb") as file:
+        file.write(start % (b"0" * 64) if b"%" in start else start)
+        try:
+            file.truncate(2**39)
+        except OSError:
+            pytest.skip("this file system has no files with holes")
+    tracemalloc.start()
+    with pytest.raises(CheckpointError, match=r"is damaged|is not a checkpoint"):
+        Checkpoint.load(path, stylizer.recipe(job), job, stylizer.device)
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("_never_waits")
+@pytest.mark.parametrize("args", [(), ("--size", "fit")], ids=str)
+@pytest.mark.parametrize("kind", ["pipe", "deep recipe", "old pickle"])
+def test_the_command_sets_a_hostile_checkpoint_aside(
+    kind: str, args: tuple[str, ...], small: Any, tmp_path: Path
+) -> None:
+    path = Path("out.png.checkpoint")
+    if kind == "pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("this system has no named pipes")
+        os.mkfifo(path)  # nobody ever writes to it
+    elif kind == "deep recipe":
+        write_by_hand(path, "[" * 200_000, {}, [])
+    else:
+        path.write_bytes(b"stylize checkpoint 3\n" + pickle.dumps(print))
+    result = small("-n", "2", *SHALLOW_OPTIONS, *args)
+    assert result.exit_code == 0, result.stderr
+    assert "renamed it to" in result.stderr
+    assert Path("out.png").is_file()
 
 
 # The command
@@ -382,7 +462,7 @@ def test_checkpoints_that_were_set_aside_go_when_the_picture_is_done(
     args: tuple[str, ...], small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also those of earlier runs. Until then nothing is replaced, and what is not ours stays."""
-    head = "stylize checkpoint 3\n"
+    head = "stylize checkpoint 4\n"
     Path("out.png.checkpoint").write_text(f"{head}damaged")
     Path("out.png.checkpoint.unused").write_text("Dear diary")
     Path("out.png.checkpoint.unused-2").write_text(f"{head}older")

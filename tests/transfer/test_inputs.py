@@ -71,7 +71,7 @@ def resumed(stylizer: Stylizer) -> Result:
         step.checkpoint().save("run.checkpoint")
 
     stylizer.paint(job, [save])
-    checkpoint = Checkpoint.load("run.checkpoint", stylizer.recipe(job), stylizer.device)
+    checkpoint = Checkpoint.load("run.checkpoint", stylizer.recipe(job), job, stylizer.device)
     return stylizer.paint(job, checkpoint=checkpoint)
 
 

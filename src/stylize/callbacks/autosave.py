@@ -6,10 +6,12 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import files
 from ..errors import CheckpointError, OptionError, OutputError, StylizeError
+from ..transfer.step import CHECKPOINT_HEAD
 
 if TYPE_CHECKING:
     from ..transfer.checkpoint import Checkpoint
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: What the checkpoints of all versions of stylize begin with.
-HEAD = b"stylize checkpoint "
 #: Saving takes at most one part in so many of the time: a checkpoint of a poster has gigabytes.
 PARTS = 20
 
@@ -87,16 +87,14 @@ class Autosave:
             return None
         files.remove_stale_parts(self.path, self.untyped)
         found = files.real_target(self.path, self.untyped)
-        if (
-            not os.path.lexists(found) or not found.lstat().st_size
-        ):  # an empty file: nothing to lose
+        if not os.path.lexists(found) or _is_empty_file(found):  # there is nothing to lose
             return None
         from ..transfer.checkpoint import Checkpoint
 
         try:
             if self.untyped and os.path.islink(self.path):
                 raise CheckpointError(f"{self.path}: is a link")
-            checkpoint = Checkpoint.load(self.path, stylizer.recipe(job), stylizer.device)
+            checkpoint = Checkpoint.load(self.path, stylizer.recipe(job), job, stylizer.device)
         except CheckpointError as error:
             self._set_aside(self.path, error)
             return None
@@ -163,11 +161,16 @@ class Autosave:
 
 def is_checkpoint(path: str | os.PathLike[str]) -> bool:
     """Whether a file begins like a checkpoint of any version of stylize, damaged or not."""
-    with contextlib.suppress(OSError):
-        if stat.S_ISREG(os.lstat(path).st_mode):  # a pipe would be waited for
-            with open(path, "rb") as file:
-                return file.read(len(HEAD)) == HEAD
+    if os.path.islink(path):
+        return False
+    with contextlib.suppress(OSError), files.open_regular(path) as file:
+        return file.read(len(CHECKPOINT_HEAD)) == CHECKPOINT_HEAD
     return False
+
+
+def _is_empty_file(path: Path) -> bool:
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and not status.st_size
 
 
 def check_named(path: str) -> None:

@@ -81,7 +81,7 @@ class Trace:
                         if not (line["iteration"] < iteration and text.endswith("\n")):
                             break
                         self.elapsed = float(line["elapsed"])
-                    except (ValueError, KeyError, TypeError):
+                    except (ValueError, KeyError, TypeError, RecursionError):
                         break  # the line was cut short, or is not from a trace
                     earlier.append(text)
         # Not written under another name first: the file is there to be read while it grows.

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 import click
 
-from ..errors import DeviceError, ExitCode, OptionError, OutputError, StylizeError
+from ..errors import DeviceError, ExitCode, OptionError, OutputError, StylizeError, shortened
 from ..settings import config
 from ..settings.guesses import option_meant
 from . import parameters
 
 _EXAMPLE = "stylize photo.jpg painting.jpg -o out.jpg"
+#: The most characters of what click says about a value, which may come from a file.
+_LONGEST_REASON = 300
 
 
 def check_complete(content: str | None, styles: Sequence[str], output: str | None) -> None:
@@ -39,7 +41,8 @@ def describe(error: Exception) -> tuple[int, str]:
     if isinstance(error, click.NoSuchOption):
         return error.exit_code, f"{_no_such_option(error)} (see stylize --help)"
     if isinstance(error, click.ClickException):
-        message = f"{_place(error)}{error.format_message()} (see stylize --help)"
+        reason = shortened(error.format_message(), _LONGEST_REASON)
+        message = f"{_place(error)}{reason} (see stylize --help)"
         return error.exit_code, message
     if isinstance(error, FileNotFoundError) and not _current_folder_exists():
         return OutputError.exit_code, "the current folder was deleted; change to another one"

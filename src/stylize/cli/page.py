@@ -19,11 +19,8 @@ from importlib import metadata, resources
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from PIL import Image
-
 from .. import files
 from ..errors import OptionError, OutputError, PictureError, StylizeError
-from ..images.opening import open_picture
 from ..images.picture import Picture, load_picture
 from ..settings.options import Options, flag
 from ..settings.recipe import show_recipe
@@ -331,7 +328,7 @@ class Page:
         if not os.path.isfile(path):  # a pipe can be read only once
             return ""
         try:
-            return encoded(load_small(path, self.side), self.side)
+            return encoded(load_picture(path, side=2 * self.side), self.side)
         except StylizeError:
             return ""
 
@@ -360,24 +357,6 @@ def check_page(arguments: Arguments, new_folder: bool = False) -> None:
             files.check_writable(path)
     except OutputError as error:
         raise OutputError(f"--report {error}") from error
-
-
-def load_small(path: str, side: int) -> Picture:
-    """Read a picture for a thumbnail; of a JPEG no more pixels than it needs are decoded.
-
-    Raises:
-        PictureError: it cannot be read.
-    """
-    try:
-        with open_picture(path) as image:
-            if image.format == "JPEG":
-                image.draft("RGB", (2 * side, 2 * side))
-                return load_picture(image)
-    except PictureError:
-        pass  # `load_picture` reads it, or says why not
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise PictureError(f"{path}: cannot be read ({error})") from error
-    return load_picture(path)
 
 
 def thumbnail_side(pictures: int) -> int:

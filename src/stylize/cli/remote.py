@@ -182,7 +182,7 @@ class Courier(Executor[Assignment, Outcome | None]):
         if self._weights is None:
             path = split_weights(options.weights)[0]
             try:
-                with open(path, "rb") as file:
+                with files.open_regular(path) as file:
                     self._weights = self._cluster.share(file.read())
             except OSError as error:
                 raise WeightsError(

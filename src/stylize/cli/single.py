@@ -370,6 +370,7 @@ def _fit_to_memory(task: Task, job: Job, stylizer: "Stylizer", autosave: Autosav
         job = autosave.with_checkpoint_size(stylizer, job)
     job = stylizer.fit_to_memory(job)
     encode.check_format(_format(task), job.size, task.options.depth)
+    encode.check_recipe(_format(task), stylizer.recipe(job))
     memory.keep_freed_memory(job.size[0] * job.size[1])
     return job
 
@@ -419,7 +420,11 @@ def _encode(task: Task, result: "Result") -> bytes:
     from ..transfer import device
 
     with device.memory_errors("not enough memory to encode the picture"):
-        return result.encode(_format(task))
+        try:
+            return result.encode(_format(task))
+        except OutputError as error:  # what could be found before was checked before
+            saved = files.save_elsewhere(result.encode("png"), f"{_name(task)}.png")
+            raise OutputError(f"{error}; the picture is saved as {saved}") from error
 
 
 def deliver(task: Task, data: bytes) -> None:

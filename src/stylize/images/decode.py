@@ -8,16 +8,28 @@ they are used. This module does not know the names of files: messages have no na
 import io
 import logging
 import math
+import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from PIL import ExifTags, Image
-from PIL.TiffImagePlugin import BITSPERSAMPLE, ICCPROFILE, TiffImageFile
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    COMPRESSION,
+    ICCPROFILE,
+    STRIPBYTECOUNTS,
+    STRIPOFFSETS,
+    TILEBYTECOUNTS,
+    TILELENGTH,
+    TILEOFFSETS,
+    TILEWIDTH,
+    TiffImageFile,
+)
 
-from ..errors import PictureError
+from ..errors import PictureError, shortened
 from . import heif, raw
 from .opening import is_raw, open_picture
 
@@ -36,6 +48,20 @@ _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_COLOUR_SPACES = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk"}
 _WHITE_IS_ZERO = 0  # a PhotometricInterpretation: grey levels are inverted
 _PREMULTIPLIED, _STRAIGHT = 1, 2  # the kinds of TIFF's ExtraSamples that are alpha
+
+#: A JPEG has at most so many scans; programs write about ten.
+MOST_SCANS = 50
+#: A marker in a JPEG: 255 and its kind. Among the bits of a scan 255 is followed by 0, or by one of
+#: eight kinds that mean nothing here.
+_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+_JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
+#: Kinds of markers that no length follows.
+_JPEG_MARKERS_ALONE = (0x01, 0xD8)
+#: The number of the compression of a TIFF whose parts are JPEGs.
+_JPEG_IN_TIFF = 7
+
+#: Pixels that are converted at a time.
+_BAND = 2**20
 
 #: EXIF tags of the main part that remain true of a resized picture: from ImageDescription to
 #: Copyright. The others, of which a TIFF has many, describe how the picture is stored.
@@ -67,11 +93,16 @@ class Decoded:
     remark: str = ""
 
 
-def decode(data: bytes) -> Decoded:
+def decode(data: bytes, side: int | None = None) -> Decoded:
     """Read the first frame of a file, convert it to sRGB by its colour profile, turn it upright.
 
+    Args:
+        data: the file.
+        side: pixels that suffice for each side: a large JPEG is then decoded smaller.
+
     Raises:
-        PictureError: the file is of a kind that cannot be read.
+        PictureError: the file is of a kind that cannot be read, or would take too much memory or
+            time.
         Image.DecompressionBombWarning, Image.DecompressionBombError: the picture is above Pillow's
             limit of 89 megapixels. No memory of that size was allocated.
         UnidentifiedImageError: the file is not a picture.
@@ -89,6 +120,9 @@ def decode(data: bytes) -> Decoded:
                 raise
             return _decode_by_tifffile(data)  # Pillow may not know its compression
         with image:
+            _check_cost(image, data)
+            if side:
+                image.draft("RGB", (side, side))
             bits_in_png_header = data[24] if image.format == "PNG" else 0
             if bits_in_png_header == 16:
                 return _decode_by_pillow(image, (16, lambda: _png_samples(data)))
@@ -130,6 +164,83 @@ def _library_warnings_silenced() -> Iterator[None]:
         finally:
             for logger, disabled in zip(loggers, disabled_before, strict=True):
                 logger.disabled = disabled
+
+
+def most_bytes() -> float:
+    """The most bytes that a file may have, and that the samples of a picture may take.
+
+    They are those of a picture of Pillow's limit, with four channels of 16 bits.
+    """
+    return 8 * (Image.MAX_IMAGE_PIXELS or math.inf)
+
+
+def _check_cost(image: Image.Image, data: bytes) -> None:
+    """Check that a picture takes no more to decode than its size in pixels makes one expect.
+
+    Args:
+        image: the picture, of which only the header has been read.
+        data: the file.
+
+    Raises:
+        PictureError: it has far too many scans, or tiles that are far larger than itself.
+        ValueError: the file is damaged.
+    """
+    if image.format in ("JPEG", "MPO"):
+        _check_jpegs(data, [(0, len(data))])
+    if not isinstance(image, TiffImageFile):
+        return
+    tags = image.tag_v2
+    across, down = tags.get(TILEWIDTH, 0), tags.get(TILELENGTH, 0)
+    if not all(isinstance(side, int) for side in (across, down)):
+        raise ValueError("its header is damaged")
+    if across and down:
+        tiles = math.ceil(image.width / across) * math.ceil(image.height / down)
+        bits = max(tags.get(BITSPERSAMPLE, [1]))
+        _check_bytes(tiles * across * down * len(image.getbands()) * bits / 8)
+    if tags.get(COMPRESSION) == _JPEG_IN_TIFF:
+        starts, sizes = (
+            tags.get(tile) or tags.get(strip) or ()
+            for tile, strip in (
+                (TILEOFFSETS, STRIPOFFSETS),
+                (TILEBYTECOUNTS, STRIPBYTECOUNTS),
+            )
+        )
+        _check_jpegs(data, list(zip(starts, sizes, strict=True)))
+
+
+def _check_bytes(needed: float) -> None:
+    """Raise `PictureError` if samples take more than `most_bytes`."""
+    if needed > most_bytes():
+        raise PictureError(
+            f"would take more than {most_bytes() / 1e6:.0f} MB to decode; save it with at most 16"
+            " bits a channel, and without large tiles"
+        )
+
+
+def _check_jpegs(data: bytes, parts: Sequence[tuple[int, int]]) -> None:
+    """Check that JPEGs have no more scans than programs write: each takes time for all pixels.
+
+    Args:
+        data: the file.
+        parts: start and length of each JPEG in it.
+
+    Raises:
+        PictureError: one has far more.
+        ValueError: the parts overlap.
+    """
+    if sum(size for _, size in parts) > len(data):
+        raise ValueError("parts of the picture overlap")
+    for start, size in parts:
+        scans, place = 0, start
+        while marker := _JPEG_MARKER.search(data, place, start + size):
+            kind, place = marker[1][0], marker.end()
+            if kind == _JPEG_END:
+                break
+            if kind not in _JPEG_MARKERS_ALONE:
+                place += int.from_bytes(data[place : place + 2], "big")
+            scans += kind == _JPEG_SCAN
+            if scans > MOST_SCANS:
+                raise PictureError(f"a JPEG of more than {MOST_SCANS} scans; save it again first")
 
 
 def _png_samples(data: bytes) -> "NDArray[Any]":
@@ -190,7 +301,7 @@ def _decode_by_tifffile(data: bytes, exif: bytes = b"") -> Decoded:
 
     with TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
-        space = _check_tiff(page, len(data))
+        space = _check_tiff(page, data)
         planes = page.asarray(squeeze=False)[:, 0]  # planes x H x W x channels of a plane
         profile = page.tags.valueof(ICCPROFILE)
         orientation = page.tags.valueof(ExifTags.Base.Orientation)
@@ -203,25 +314,60 @@ def _decode_by_tifffile(data: bytes, exif: bytes = b"") -> Decoded:
         if kind in (_PREMULTIPLIED, _STRAIGHT):
             alpha = scaled(values[..., channel : channel + 1], page.bitspersample)
             if kind == _PREMULTIPLIED:
-                opacity = np.maximum(alpha, 1) / np.float32(highest)
-                colours = np.rint(np.minimum(colours / opacity, highest)).astype(colours.dtype)
+                colours = _in_bands(_without_alpha, colours, alpha)
             colours = np.concatenate([colours, alpha], axis=2)
             break
     return _to_upright_srgb(colours, space, profile, orientation, exif)
 
 
-def _check_tiff(page: "TiffPage", file_size: int) -> str:
+def _without_alpha(colours: "NDArray[Any]", alpha: "NDArray[Any]") -> "NDArray[Any]":
+    """Divide premultiplied colours by their alpha."""
+    import numpy as np
+
+    highest = np.iinfo(colours.dtype).max
+    opacity = np.maximum(alpha, 1) / np.float32(highest)
+    straight: NDArray[Any] = np.rint(np.minimum(colours / opacity, highest))
+    return straight
+
+
+def _in_bands(
+    convert: "Callable[..., NDArray[Any]]",
+    *arrays: "NDArray[Any]",
+    channels: int | None = None,
+    dtype: Any = None,
+) -> "NDArray[Any]":
+    """Convert arrays a band of pixels at a time, so that what lies between takes little memory.
+
+    Args:
+        convert: takes a band of each array, pixels x channels, and returns one of the result.
+        *arrays: H x W x channels.
+        channels: of the result; by default those of the first array.
+        dtype: type of the result; by default that of the first array.
+    """
+    import numpy as np
+
+    first = arrays[0]
+    shape = (*first.shape[:-1], channels or first.shape[-1])
+    result = np.empty((math.prod(shape[:-1]), shape[-1]), dtype or first.dtype)
+    flat = [array.reshape(len(result), array.shape[-1]) for array in arrays]
+    for start in range(0, len(result), _BAND):
+        band = slice(start, start + _BAND)
+        result[band] = convert(*(array[band] for array in flat))
+    return result.reshape(shape)
+
+
+def _check_tiff(page: "TiffPage", data: bytes) -> str:
     """Check that a page can be read, without allocating memory for its pixels.
 
     Args:
         page: the page.
-        file_size: size of the file in bytes.
+        data: the file.
 
     Returns:
         The colour space of the page.
 
     Raises:
-        PictureError: the page is of a kind that cannot be read.
+        PictureError: the page is of a kind that cannot be read, or would take too much memory.
         Image.DecompressionBombError: it is above Pillow's limit.
         ValueError: the file is damaged.
     """
@@ -243,17 +389,20 @@ def _check_tiff(page: "TiffPage", file_size: int) -> str:
     ):
         kind = getattr(page.photometric, "name", page.photometric)
         raise PictureError(
-            f"a TIFF of a kind that cannot be read here ({kind}, {page.samplesperpixel} x"
-            f" {page.bitspersample} bits); convert it to RGB first"
+            f"a TIFF of a kind that cannot be read here ({shortened(str(kind))},"
+            f" {page.samplesperpixel} x {shortened(str(page.bitspersample))} bits); convert it to"
+            " RGB first"
         )
-    if math.prod(page.chunks) > 8 * limit:  # the size of a single tile, of which there may be many
-        raise Image.DecompressionBombError
+    assert page.dtype  # of one of the kinds above
+    _check_bytes(math.prod(page.chunked) * math.prod(page.chunks) * page.dtype.itemsize)
     # tifffile would fill missing parts with black.
     parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if len(parts) != math.prod(page.chunked) or not all(
-        start > 0 and size > 0 and start + size <= file_size for start, size in parts
+        start > 0 and size > 0 and start + size <= len(data) for start, size in parts
     ):
         raise ValueError("parts of the picture are missing")
+    if page.compression == _JPEG_IN_TIFF:
+        _check_jpegs(data, parts)
     return space
 
 
@@ -285,11 +434,14 @@ def scaled(values: "NDArray[Any]", bits: int = 32) -> "NDArray[Any]":
         depth, brightest = np.uint16, float(values.max())
         whites = [1, 255, 65535] if values.dtype.kind == "f" else [255, 65535]
         white = next((white for white in whites if brightest <= white), brightest)
-    # Half-precision floats and short integers could not represent the levels.
-    wide = values.astype(np.result_type(values, np.float32))
-    levels = np.clip(wide, 0, white) * (np.iinfo(depth).max / white)
-    result: NDArray[Any] = np.rint(levels).astype(depth)
-    return result
+
+    def levels(values: "NDArray[Any]") -> "NDArray[Any]":
+        # Half-precision floats and short integers could not represent the levels.
+        wide = values.astype(np.result_type(values, np.float32))
+        result: NDArray[Any] = np.rint(np.clip(wide, 0, white) * (np.iinfo(depth).max / white))
+        return result
+
+    return _in_bands(levels, values[..., None], dtype=depth)[..., 0]
 
 
 def _to_upright_srgb(
@@ -336,10 +488,18 @@ def _rgb_without_profile(colours: "NDArray[Any]", space: str) -> "NDArray[Any]":
         return np.repeat(colours, 3, axis=2)
     if space == "lab":
         return _transform_by_littlecms(colours, space, None)
-    if space == "cmyk":  # as Pillow does it: each ink absorbs a share of the remaining light
-        highest = np.iinfo(colours.dtype).max
-        light = (highest - colours) / np.float32(highest)
-        colours = np.rint(light[..., :3] * light[..., 3:] * highest).astype(colours.dtype)
+    if space == "cmyk":  # as Pillow does it
+        return _in_bands(_without_inks, colours, channels=3)
+    return colours
+
+
+def _without_inks(inks: "NDArray[Any]") -> "NDArray[Any]":
+    """Convert CMYK to RGB: each ink absorbs a share of the remaining light."""
+    import numpy as np
+
+    highest = np.iinfo(inks.dtype).max
+    light = (highest - inks) / np.float32(highest)
+    colours: NDArray[Any] = np.rint(light[:, :3] * light[:, 3:] * highest)
     return colours
 
 
@@ -383,7 +543,7 @@ def _transform_by_littlecms(
     import imagecodecs
 
     has_16_bits = colours.dtype.itemsize == 2
-    return imagecodecs.cms_transform(
+    result: NDArray[Any] = imagecodecs.cms_transform(
         colours[..., 0] if space == "gray" else colours,
         profile or imagecodecs.cms_profile("lab2"),
         imagecodecs.cms_profile("srgb"),
@@ -392,6 +552,7 @@ def _transform_by_littlecms(
         intent=_RELATIVE_COLORIMETRIC,
         flags=_BLACK_POINT_COMPENSATION | (_NO_OPTIMIZATION if has_16_bits else 0),
     )
+    return result
 
 
 def _orientation(image: Image.Image) -> Any:

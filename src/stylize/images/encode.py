@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 Encoder: TypeAlias = Callable[["NDArray[Any]", Options, Recipe | None, bytes], bytes]
 
 #: The largest side in pixels, for each format that has such a limit, by itself or by its library.
-_LARGEST_SIDE = {"jpeg": 65500, "webp": 16383}
+_LARGEST_SIDE = {"jpeg": 65500, "webp": 16383, "avif": 32768}
+#: The most bytes of an XMP packet, for the format that has such a limit: a segment of a JPEG.
+_LONGEST_XMP = {"jpeg": 65504}
 #: The TIFF tag that holds an XMP packet.
 _TIFF_XMP_TAG = 700
 
@@ -87,6 +89,17 @@ def check_format(format: str, size: tuple[int, int] = (1, 1), depth: int = 8) ->
         raise OutputError(f"{format} holds {limit} pixels a side at most; use .png or .tif")
 
 
+def check_recipe(format: str, recipe: Recipe) -> None:
+    """Check, before the work, that a format can hold a recipe: it grows with each STYLE.
+
+    Raises:
+        OutputError: it is too long.
+    """
+    limit = _LONGEST_XMP.get(format)
+    if limit and len(recipe.xmp()) > limit:
+        raise OutputError(f"{format} cannot hold the recipe of so many pictures; use .png or .tif")
+
+
 def _check_depth(format: str, depth: int) -> None:
     """Raise `OptionError` for 16 bits in a format other than TIFF."""
     if depth == 16 and format != "tiff":
@@ -122,7 +135,7 @@ def encode(
     _check_depth(format, options.depth)
     try:
         return encoder(pixels, options, recipe, _exif(exif, options))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise OutputError(f"{format}: cannot hold this picture ({error})") from error
 
 

@@ -4,9 +4,8 @@ What cannot be opened gets a message that says what it is, and what to do.
 """
 
 import functools
-import os
 import re
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from typing import IO, Any
 
 from PIL import Image, UnidentifiedImageError
@@ -37,7 +36,7 @@ _NEW_SUBFILE_TYPE, _PHOTOMETRIC, _SUBFILES, _DNG_VERSION = 254, 262, 330, 50706
 _REDUCED, _COLOUR_FILTERS = 1, 32803
 
 
-def open_picture(source: "str | os.PathLike[str] | IO[bytes]") -> Image.Image:
+def open_picture(file: IO[bytes]) -> Image.Image:
     """Open a picture by its header, as `Image.open` does.
 
     Raises:
@@ -47,13 +46,13 @@ def open_picture(source: "str | os.PathLike[str] | IO[bytes]") -> Image.Image:
         Exception: any other error of Pillow's readers.
     """
     _register_heif()
-    if is_raw(source):
+    if is_raw(file):
         raise PictureError("is a raw photo")
     try:
-        return Image.open(source, formats=READABLE)
+        return Image.open(file, formats=READABLE)
     except UnidentifiedImageError:
-        with _opened(source) as file:
-            beginning = file.read(_BEGINNING)
+        file.seek(0)
+        beginning = file.read(_BEGINNING)
         for pattern, advice in _REFUSED:
             if re.search(pattern, beginning, re.DOTALL):
                 raise PictureError(f"is {advice}") from None
@@ -67,15 +66,15 @@ def _register_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
-def is_raw(source: "str | os.PathLike[str] | IO[bytes]") -> bool:
+def is_raw(file: IO[bytes]) -> bool:
     """Return whether a file is a raw photo: what a camera's sensor saw, before it is a picture."""
-    with _opened(source) as file:
-        beginning = file.read(16)
-        if _TIFF_BEGINNING.match(beginning) and beginning[8:10] != b"CR":
-            with suppress(Exception):  # a damaged TIFF: another reader says so
-                return _is_raw_tiff(file, beginning)
-            return False
-        return beginning[8:10] == b"CR" or bool(_RAW_BEGINNING.match(beginning))
+    file.seek(0)
+    beginning = file.read(16)
+    if _TIFF_BEGINNING.match(beginning) and beginning[8:10] != b"CR":
+        with suppress(Exception):  # a damaged TIFF: another reader says so
+            return _is_raw_tiff(file, beginning)
+        return False
+    return beginning[8:10] == b"CR" or bool(_RAW_BEGINNING.match(beginning))
 
 
 def _is_raw_tiff(file: IO[bytes], beginning: bytes) -> bool:
@@ -84,11 +83,3 @@ def _is_raw_tiff(file: IO[bytes], beginning: bytes) -> bool:
     tags.load(file)
     is_thumbnail = bool(tags.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED) and _SUBFILES in tags
     return _DNG_VERSION in tags or is_thumbnail or tags.get(_PHOTOMETRIC) == _COLOUR_FILTERS
-
-
-def _opened(source: "str | os.PathLike[str] | IO[bytes]") -> AbstractContextManager[IO[bytes]]:
-    """Return a context that gives a file at its beginning; an open file stays open."""
-    if isinstance(source, (str, os.PathLike)):
-        return open(source, "rb")
-    source.seek(0)
-    return nullcontext(source)

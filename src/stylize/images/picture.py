@@ -8,13 +8,14 @@ import logging
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from math import inf
 from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
 
 from PIL import Image, ImageColor, UnidentifiedImageError
 
-from ..errors import DeviceError, PictureError
-from .decode import Decoded, decode, decode_image
+from .. import files
+from ..errors import DeviceError, PictureError, shortened
+from .decode import Decoded, decode, decode_image, most_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +134,7 @@ class GivenPicture(str):
         return (self.picture,)
 
 
-def load_picture(source: Source, name: str = "picture") -> Picture:
+def load_picture(source: Source, name: str = "picture", side: int | None = None) -> Picture:
     """Read a picture in any of the forms that `Source` lists.
 
     An embedded colour profile and EXIF orientation are applied, alpha and 16 bits are preserved,
@@ -142,6 +143,7 @@ def load_picture(source: Source, name: str = "picture") -> Picture:
     Args:
         source: see `Source`. See `decode.scaled` for Pillow's wide grey modes (I and F).
         name: the picture's name in messages if it has no path.
+        side: as in `decode`, for a path.
 
     Raises:
         PictureError: the picture is missing, unreadable, truncated, or above Pillow's limit of 89
@@ -165,7 +167,7 @@ def load_picture(source: Source, name: str = "picture") -> Picture:
         elif isinstance(source, (str, os.PathLike, PictureFile)) or hasattr(source, "read"):
             data = source.data if isinstance(source, PictureFile) else _read_bytes(source)
             digest = hashlib.sha256(data).hexdigest()
-            decoded = decode(data)
+            decoded = decode(data, side)
         else:
             decoded = Decoded(_from_array(source))
         pixels = _drop_opaque_alpha(decoded.pixels)
@@ -184,7 +186,7 @@ def load_picture(source: Source, name: str = "picture") -> Picture:
     except MemoryError as error:
         raise DeviceError(f"{name}: not enough memory to read it") from error
     except Exception as error:  # the readers raise many kinds of errors for damaged files
-        reason = " ".join(str(error).split())
+        reason = shortened(" ".join(str(error).split()))
         raise PictureError(f"{name}: damaged or cut short ({reason})") from error
     if decoded.remark:
         log.warning("%s: %s", name, decoded.remark)
@@ -205,23 +207,32 @@ def _path_of(source: Source) -> str:
 
 
 def _read_bytes(source: "str | os.PathLike[str] | IO[bytes]") -> bytes:
-    """Return all bytes of a file: it may be a pipe, but decoders need to seek.
+    """Return all bytes of a file. An open one may be a pipe, a path may not.
 
     Raises:
-        PictureError: it cannot be read. The message lacks the picture's name.
+        PictureError: it cannot be read, or is too large. The message lacks the picture's name.
     """
+    most = most_bytes()
     try:
         if not isinstance(source, (str, os.PathLike)):
-            return bytes(memoryview(source.read()))
-        if os.path.isdir(source):
-            raise PictureError("is a folder; give a picture file")
-        with Path(source).open("rb") as file:
-            return file.read()
+            data = bytes(memoryview(source.read() if most == inf else source.read(int(most) + 1)))
+            size = len(data)
+        else:
+            with files.open_regular(source) as file:
+                size = os.fstat(file.fileno()).st_size
+                data = file.read() if size <= most else b""  # it may be a hole without end
     except FileNotFoundError as error:
         raise PictureError("no such file") from error
+    except IsADirectoryError as error:
+        raise PictureError("is a folder; give a picture file") from error
+    except files.NotRegularError as error:
+        raise PictureError("is a pipe or device; save it to a file, or pipe it into '-'") from error
     except (OSError, ValueError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot be read ({reason})") from error
+    if size > most:
+        raise PictureError(f"larger than {most / 1e6:.0f} MB; save it as JPEG or PNG first")
+    return data
 
 
 def _from_array(array: Any) -> "NDArray[Any]":

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from ..errors import PictureError
-from ..files import stat_key
+from ..files import open_regular, stat_key
 from .opening import open_picture
 from .picture import load_picture
 
@@ -55,12 +55,9 @@ def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return width and height of the upright picture, from the file's first bytes if possible.
 
     Raises:
-        PictureError: as in `load_picture`; or the file is a pipe, which can be read only once.
+        PictureError: as in `load_picture`.
         DeviceError: as in `load_picture`.
     """
-    with contextlib.suppress(OSError, ValueError):
-        if stat.S_ISFIFO(os.stat(path).st_mode):
-            raise PictureError(f"{os.fspath(path)}: is a pipe; save it to a file first")
     return _cached_size(os.fspath(path), stat_key(path))
 
 
@@ -69,7 +66,7 @@ def _cached_size(path: str, _stat_key: object) -> tuple[int, int]:
     """Return `picture_size` of a file; `_stat_key` changes when the file does."""
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with open_picture(path) as image:
+        with open_regular(path) as file, open_picture(file) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
                 raise ValueError("too large; load_picture below raises the error for the user")
             is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
@@ -86,7 +83,7 @@ def is_complete(path: str | os.PathLike[str]) -> bool:
     """
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with open_picture(path) as image:
+        with open_regular(path) as file, open_picture(file) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
                 return True
     try:

@@ -5,7 +5,7 @@ This module does not import torch, which takes seconds to load.
 
 from collections.abc import Sequence
 
-from ..errors import OptionError
+from ..errors import OptionError, shown
 
 #: The number of convolutions in each of VGG-19's five blocks.
 BLOCKS = (2, 2, 4, 4, 4)
@@ -55,7 +55,7 @@ def parse_layers(specs: str | Sequence[str], option: str) -> dict[str, float]:
         name = layer_name(written_name)
         if name not in LAYERS:
             raise OptionError(
-                f"{option}: no layer {written_name!r} in VGG-19; --list-layers shows all names"
+                f"{option}: no layer {shown(written_name)} in VGG-19; --list-layers shows all names"
             )
         if name in factors:
             raise OptionError(f"{option}: {name} is named twice")
@@ -65,7 +65,7 @@ def parse_layers(specs: str | Sequence[str], option: str) -> dict[str, float]:
             factors[name] = 0.0  # out of range, and so refused below
         if not 1e-9 <= factors[name] <= 1e9:
             raise OptionError(
-                f"{option}: {entry.strip()!r} needs a number from 1e-9 to 1e9 after the colon,"
+                f"{option}: {shown(entry.strip())} needs a number from 1e-9 to 1e9 after the colon,"
                 " as in relu4_1:0.5 (to drop a layer, leave it out)"
             )
     if not factors:

@@ -22,8 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import files
 from ..errors import WeightsError
 from ..files import sha256
+from . import pickled
 from .names import BLOCKS, CHANNELS, split_weights
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,10 @@ _OXFORD_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6a
 #: The input conventions of two published files, by the first digits of their checksum, which are
 #: also part of their file names.
 _KNOWN_SHA256 = {"dcbb9e9d": "torchvision", "d01eb7cb": "caffe"}
+
+
+#: Larger files are not read. The whole VGG-19 has 575 MB in float32.
+_LARGEST_FILE = 2 * 10**9
 
 
 @dataclass(frozen=True)
@@ -200,26 +206,49 @@ def _recognize_convention(state: dict[str, Tensor], digest: str) -> str:
 
 
 def _read_state(path: Path, data: bytes | None = None) -> dict[str, Any]:
-    """Read a state dict from a .safetensors file or a torch pickle, without running code in it."""
+    """Read a state dict from a .safetensors file or a torch pickle, without running code in it.
+
+    A file takes no more memory than its own size.
+
+    Raises:
+        WeightsError: it cannot be read, is damaged, or holds something else.
+    """
+    safe = path.suffix == ".safetensors"
     try:
-        if path.suffix == ".safetensors":
-            try:
-                from safetensors.torch import load, load_file
-            except ImportError as error:
-                raise WeightsError(
-                    f"{path}: reading .safetensors needs an extra;"
-                    ' run pip install "neural-stylize[safetensors]"'
-                ) from error
-            return load_file(path) if data is None else load(data)
-        file = path if data is None else io.BytesIO(data)
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
+        with files.open_regular(path) if data is None else io.BytesIO(data) as file:
+            if file.seek(0, io.SEEK_END) > _LARGEST_FILE:
+                raise WeightsError(f"{path}: larger than 2 GB; a VGG-19 is not")
+            file.seek(0)
+            if safe:
+                loaded = _load_safetensors(path, data)
+            else:
+                pickled.check(file)
+                file.seek(0)
+                loaded = torch.load(file, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # a damaged file raises one of many kinds of errors
-        raise WeightsError(f"{path}: not a readable state dict ({_first_line(error)})") from error
+        # torch's own messages advise to run the code in the file.
+        raise WeightsError(
+            f"{path}: not a readable state dict; save model.state_dict() and nothing else, with"
+            f" {'safetensors' if safe else 'torch.save'}"
+        ) from error
     if not isinstance(loaded, dict):
         raise WeightsError(f"{path}: contains a {type(loaded).__name__}, not a state dict")
     return loaded
+
+
+def _load_safetensors(path: Path, data: bytes | None) -> dict[str, Tensor]:
+    try:
+        from safetensors.torch import load, load_file
+    except ImportError as error:
+        raise WeightsError(
+            f"{path}: reading .safetensors needs an extra;"
+            ' run pip install "neural-stylize[safetensors]"'
+        ) from error
+    return load_file(path) if data is None else load(data)
 
 
 def _checked_state(state: dict[str, Any], path: Path) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import ImageColor
 
-from ..errors import OptionError
+from ..errors import OptionError, shortened, shown
 from ..network.names import parse_layers
 from . import printing
 from .guesses import closest
@@ -34,9 +34,9 @@ def number(low: float, high: float) -> Check:
         try:
             result = float("no" if isinstance(value, bool) else value)
         except (TypeError, ValueError, OverflowError):
-            raise OptionError(f"{option}: {value!r} is not a number") from None
+            raise OptionError(f"{option}: {shown(value)} is not a number") from None
         if not (isfinite(result) and low <= result <= high):
-            raise OptionError(f"{option} must be {low:g} to {high:g} (got {value})")
+            raise OptionError(f"{option} must be {low:g} to {high:g} (got {shortened(str(value))})")
         return result
 
     return check
@@ -55,7 +55,7 @@ def integer(low: int, high: int, *words: str) -> Check:
         is_whole = isinstance(value, str) or (number == value and not isinstance(value, bool))
         if not is_whole or not low <= number <= high:
             expected = _any_of(f"{low} to {high}", *words)
-            raise OptionError(f"{option} must be {expected} (got {value!r})")
+            raise OptionError(f"{option} must be {expected} (got {shown(value)})")
         return number
 
     return check
@@ -101,7 +101,7 @@ def choice(*words: str) -> Check:
 
     def check(value: Any, option: str) -> str:
         if value not in words:
-            raise OptionError(f"{option} must be {_any_of(*words)} (got {value!r})")
+            raise OptionError(f"{option} must be {_any_of(*words)} (got {shown(value)})")
         return str(value)
 
     return check
@@ -137,7 +137,9 @@ def blend(value: Any, option: str) -> str | None:
     except (TypeError, ValueError):
         shares = []
     if not shares or not all(isfinite(s) and s >= 0 for s in shares) or not 0 < sum(shares) < inf:
-        raise OptionError(f"{option}: {value!r} is not valid; give equal, or shares as in 0.7,0.3")
+        raise OptionError(
+            f"{option}: {shown(value)} is not valid; give equal, or shares as in 0.7,0.3"
+        )
     return ",".join(map(repr, shares))
 
 
@@ -145,7 +147,9 @@ def device(value: Any, option: str) -> str:
     """Check the name of a device; whether the machine has that device is not checked here."""
     if re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:(0|[1-9][0-9]?))?", str(value)):
         return str(value)
-    raise OptionError(f"{option}: {value!r} is not valid; give auto, cpu, cuda, cuda:N, mps or xpu")
+    raise OptionError(
+        f"{option}: {shown(value)} is not valid; give auto, cpu, cuda, cuda:N, mps or xpu"
+    )
 
 
 def one_of(*numbers: int) -> Check:
@@ -156,7 +160,7 @@ def one_of(*numbers: int) -> Check:
             if not isinstance(value, bool) and (value == number or value == str(number)):
                 return number
         expected = " or ".join(map(str, numbers))
-        raise OptionError(f"{option}: {value!r} is not valid; give {expected}")
+        raise OptionError(f"{option}: {shown(value)} is not valid; give {expected}")
 
     return check
 
@@ -169,7 +173,7 @@ def boolean(value: Any, option: str) -> bool:
         return True
     if str(value).lower() in ("false", "no", "off", "0"):
         return False
-    raise OptionError(f"{option}: {value!r} is not valid; give true or false")
+    raise OptionError(f"{option}: {shown(value)} is not valid; give true or false")
 
 
 def color(value: Any, option: str) -> str:
@@ -180,7 +184,8 @@ def color(value: Any, option: str) -> str:
         levels = (-1,)
     if not all(0 <= level <= 255 for level in levels):
         raise OptionError(
-            f"{option}: {value!r} is not a colour; give a name or #rrggbb, as in black or #ff8000"
+            f"{option}: {shown(value)} is not a colour; give a name or #rrggbb, as in black or"
+            " #ff8000"
         )
     return "#" + bytes(levels).hex()
 
@@ -199,7 +204,7 @@ def path(value: Any, option: str) -> str:
     """Check a path, or a word that the option takes instead of one; the file need not exist."""
     path = os.fspath(value)
     if not isinstance(path, str) or not path or "\0" in path:
-        raise OptionError(f"{option}: {value!r} is not valid; give a word or a path")
+        raise OptionError(f"{option}: {shown(value)} is not valid; give a word or a path")
     return path
 
 

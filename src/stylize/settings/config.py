@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from ..errors import OptionError
+from ..errors import OptionError, shortened, shown
 from .guesses import closest, option_meant
 from .options import Options, flag
 from .presets import PRESETS
@@ -18,6 +18,8 @@ from .presets import PRESETS
 PREFIX = "STYLIZE"
 #: The origins that are neither a file nor a variable.
 COMMAND_LINE, DEFAULT = "command line", "default"
+#: The most bytes of a file of options.
+_LONGEST_FILE = 10**6
 #: `as_toml` aligns the origins behind all lines that have at most this many characters.
 _LONGEST_ALIGNED_LINE = 40
 
@@ -56,7 +58,7 @@ def read_file(path: str, names: Collection[str]) -> dict[str, Any]:
         if name not in names:
             meant = option_meant(name, names)
             hint = f"did you mean {meant}?" if meant else "stylize --help lists them"
-            raise OptionError(f"{path}: {key}: no such option for a file; {hint}")
+            raise OptionError(f"{path}: {shortened(key)}: no such option for a file; {hint}")
         if name in values:
             raise OptionError(f"{path}: {flag(name)}: is set twice")
         if name in painting_options:
@@ -73,11 +75,13 @@ def read_file(path: str, names: Collection[str]) -> dict[str, Any]:
 def _parse_file(path: str) -> dict[str, Any]:
     """Return the values of a TOML file by key; errors are `OptionError`s that name the file."""
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        with open(path, "rb") as file:  # it may be a pipe, but must end
+            data = file.read(_LONGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OptionError(f"{path}: cannot be read ({reason})") from error
+    if len(data) > _LONGEST_FILE:
+        raise OptionError(f"{path}: is larger than 1 MB; name a file of options")
     try:
         # Windows editors may put a byte order mark in front, which "utf-8-sig" removes.
         return tomllib.loads(data.decode("utf-8-sig"))
@@ -85,7 +89,7 @@ def _parse_file(path: str) -> dict[str, Any]:
         line = data.count(b"\n", 0, error.start) + 1
         raise OptionError(f"{path}: is not UTF-8 (at line {line})") from error
     except (ValueError, RecursionError) as error:
-        raise OptionError(f"{path}: is not valid TOML: {error}") from error
+        raise OptionError(f"{path}: is not valid TOML: {shortened(str(error))}") from error
 
 
 def unknown_variables(environment: Iterable[str], names: Collection[str]) -> list[str]:
@@ -184,7 +188,7 @@ def _toml_line(name: str, value: Any) -> str:
         return f"{key} = {_toml_literal(value)}"
     except UnicodeEncodeError:
         raise OptionError(
-            f"{flag(name)}: {value!r} is not Unicode, which TOML needs; rename the file"
+            f"{flag(name)}: {shown(value)} is not Unicode, which TOML needs; rename the file"
         ) from None
 
 

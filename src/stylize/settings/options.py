@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..errors import OptionError
+from ..errors import OptionError, shown
 from ..network.names import WEIGHTS
 from . import checks, printing
 from .checks import INVERTED
@@ -292,7 +292,7 @@ class Options:
             except OptionError:
                 raise
             except Exception as error:  # a program may pass any object: an array, None, bytes
-                raise OptionError(f"{option_flag}: {_short_repr(given)} is not valid") from error
+                raise OptionError(f"{option_flag}: {shown(given)} is not valid") from error
             object.__setattr__(self, option.name, value)
         if self.content_weight == self.style_weight == 0:
             raise OptionError(
@@ -325,7 +325,7 @@ class Options:
             OptionError: there is no such preset or option, or a value is not valid.
         """
         if preset is not None and preset not in list(PRESETS):
-            raise OptionError(f"--preset: no preset {preset!r}; give {' or '.join(PRESETS)}")
+            raise OptionError(f"--preset: no preset {shown(preset)}; give {' or '.join(PRESETS)}")
         return cls(**(PRESETS[preset] if preset else {})).replace(**given)
 
     def replace(self, **changes: Any) -> "Options":
@@ -424,12 +424,3 @@ def flag(name: str) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def _short_repr(value: Any) -> str:
-    """Return a text of at most 83 characters that shows any value in a message."""
-    try:
-        text = repr(value)
-    except Exception:  # for example a number with more digits than Python writes
-        return f"this {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:80]}..."

@@ -16,7 +16,8 @@ from xml.sax.saxutils import quoteattr
 
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import OptionError, PictureError
+from ..errors import OptionError, PictureError, shortened, shown
+from ..files import open_regular
 from . import printing
 from .options import WORDS, WRITABLE, Options, flag
 
@@ -35,6 +36,9 @@ _INEFFECTIVE = {
     "webp": {"background", "dpi"},
     "avif": {"background", "dpi"},
 }
+
+#: The most characters of a version, device or precision.
+_LONGEST_WORD = 100
 
 _XMP_NAMESPACE = "urn:stylize:"
 _XMP_TEMPLATE = (
@@ -215,14 +219,17 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         values = json.loads(text)
         options, digests = values["options"], values["digests"]
         words = {key: values[key] for key in ("stylize", "torch", "device", "precision")}
-        words_valid = all(isinstance(word, str) for word in words.values())
+        words_valid = all(
+            isinstance(word, str) and len(word) <= _LONGEST_WORD for word in words.values()
+        )
         if not (words_valid and _digests_valid(digests)):
             raise ValueError("not as stylize writes it")
         _check_option_names(options, name, words["stylize"])
         complete, fitted = bool(values["complete"]), bool(values.get("fitted"))
         return Recipe(**words, complete=complete, options=options, digests=digests, fitted=fitted)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise PictureError(f"{name}: its recipe is damaged ({error})") from error
+        reason = shortened(str(error))
+        raise PictureError(f"{name}: its recipe is damaged ({reason})") from error
 
 
 def _digests_valid(digests: Any) -> bool:
@@ -259,7 +266,7 @@ def _check_option_names(options: dict[str, Any], name: str, stylize_version: str
         if option not in known or not isinstance(value, plain_types) or is_path:
             raise PictureError(
                 f"{name}: its recipe, by stylize {stylize_version}, has an option that this version"
-                f" does not know: {option!r}"
+                f" does not know: {shown(option)}"
             )
 
 
@@ -281,12 +288,12 @@ def _read_text(name: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no pixels are read, so that their number is harmless
-            with Image.open(name, formats=WRITABLE) as image:
+            with open_regular(name) as file, Image.open(file, formats=WRITABLE) as image:
                 chunk, xmp = image.info.get(KEY), image.info.get("xmp")
     except UnidentifiedImageError as error:
         raise PictureError(f"{name}: not a picture in a format that stylize writes") from error
     except Exception as error:  # Pillow's readers raise many kinds of errors for damaged files
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or shortened(str(error))
         raise PictureError(f"{name}: cannot be read ({reason})") from error
     text = chunk if isinstance(chunk, str) else _text_in_xmp(xmp)
     if text is None:
@@ -299,16 +306,17 @@ def _text_in_xmp(packet: object) -> str | None:
 
     It may be an attribute or an element: programs that edit XMP turn the one into the other.
     """
-    data = packet.encode() if isinstance(packet, str) else packet
-    # A document type could define entities, which a stranger's file could use for an attack.
-    if not isinstance(data, bytes) or b"<!DOCTYPE" in data:
-        return None
     try:
-        for element in ElementTree.fromstring(data.strip(b"\0")).iter():
+        # Given as text, XML is in no other encoding than this, whatever it says.
+        text = packet.decode("utf-8-sig") if isinstance(packet, bytes) else packet
+        # A document type could define entities, which a stranger's file could use for an attack.
+        if not isinstance(text, str) or "<!DOCTYPE" in text:
+            return None
+        for element in ElementTree.fromstring(text.strip("\0")).iter():
             if element.tag == f"{{{_XMP_NAMESPACE}}}recipe":
                 return element.text
-            if text := element.get(f"{{{_XMP_NAMESPACE}}}recipe"):
-                return text
+            if recipe := element.get(f"{{{_XMP_NAMESPACE}}}recipe"):
+                return recipe
     except (ElementTree.ParseError, LookupError, ValueError):
-        pass  # not XML, or in an unknown encoding
+        pass  # not XML, or not in UTF-8
     return None

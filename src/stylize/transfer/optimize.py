@@ -9,10 +9,10 @@ A new optimiser is one subclass of `Optimizer` and one line in `OPTIMIZERS`.
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -109,7 +109,8 @@ class State:
         done: number of evaluations made until this state.
         image, losses, loss: the best picture until then, as in `Best`.
         lowest: the lowest loss after each of the last evaluations.
-        method: what the optimiser itself needs: tensors, numbers, and lists of them.
+        numbers, pictures: what the optimiser itself needs; see its `layout`. A number may be a
+            scalar that is still on the device.
     """
 
     done: int
@@ -117,7 +118,15 @@ class State:
     losses: Losses
     loss: float
     lowest: tuple[float, ...]
-    method: Mapping[str, Any]
+    numbers: tuple[float | Tensor, ...]
+    pictures: tuple[Tensor, ...]
+
+
+class Stored(NamedTuple):
+    """What a picture of a `State` must be: its type, and the least value that it may have."""
+
+    dtype: torch.dtype
+    least: float = -inf
 
 
 class Optimizer(ABC):
@@ -150,7 +159,7 @@ class Optimizer(ABC):
         self.lowest = deque(state.lowest if state else (), maxlen=PATIENCE + 1)
         self.failures = 0
         self.ended = False
-        self.prepare(state.image if state else start, state.method if state else None)
+        self.prepare(state.image if state else start, state)
 
     def step(self) -> Evaluation | None:
         """Make one evaluation.
@@ -207,16 +216,20 @@ class Optimizer(ABC):
             )
         return Evaluation(image, length, losses, loss, gradient, finite, flat, measured, self.best)
 
-    def snapshot(self, done: int, method: Mapping[str, Any]) -> State | None:
+    def snapshot(
+        self, done: int, numbers: Sequence[float | Tensor], pictures: Sequence[Tensor]
+    ) -> State | None:
         """The state after `done` evaluations, given what the method itself needs.
 
         None before the first evaluation.
         """
-        return State(done, *self.best, tuple(self.lowest), method) if self.best else None
+        if not self.best:
+            return None
+        return State(done, *self.best, tuple(self.lowest), tuple(numbers), tuple(pictures))
 
     @abstractmethod
-    def prepare(self, image: Tensor, method: Mapping[str, Any] | None) -> None:
-        """Set up the method: at a start picture, or from the `State.method` of an earlier run."""
+    def prepare(self, image: Tensor, state: State | None) -> None:
+        """Set up the method: at a start picture, or from the state of an earlier run."""
 
     @abstractmethod
     def advance(self) -> Evaluation:
@@ -225,6 +238,20 @@ class Optimizer(ABC):
     @abstractmethod
     def state(self) -> State | None:
         """The latest state from which a run can resume; None if that is the start."""
+
+    @staticmethod
+    @abstractmethod
+    def layout(done: int, numbers: Sequence[float], pixels: int) -> list[Stored]:
+        """What the pictures of a state are, before they are read from a file.
+
+        Args:
+            done: as in `State`.
+            numbers: as in `State`; finite.
+            pixels: of the picture that is painted.
+
+        Raises:
+            ValueError: no state has these numbers.
+        """
 
     @staticmethod
     @abstractmethod
@@ -247,22 +274,23 @@ class LBFGS(Optimizer):
     MOST_FAILURES = TRIALS
     ENDS_EARLY = True
 
-    def prepare(self, image: Tensor, method: Mapping[str, Any] | None) -> None:
+    def prepare(self, image: Tensor, state: State | None) -> None:
         """See `Optimizer.prepare`."""
         pixels = image.shape[2] * image.shape[3]
         self.pairs: deque[Pair] = deque(maxlen=history(pixels))
-        self.stored_type = torch.bfloat16 if pixels >= strips.LARGE else None
+        self.stored_type = _stored_type(pixels)
         self.image = image
         self.gradient: Tensor | None = None
         self.direction: Tensor | None = None
         self.length = image.new_zeros(())
         self.trials_left = 0
         self.resume_from: State | None = None
-        if method is not None:
-            self.image, self.loss, self.gradient = (
-                method[k] for k in ("image", "loss", "gradient")
-            )
-            self.pairs.extend((s, y, product) for s, y, product in method["memory"])
+        if state:
+            loss, *numbers = state.numbers
+            self.loss = float(loss)
+            self.image, self.gradient, *stored = state.pictures
+            products = (torch.as_tensor(number).to(self.gradient) for number in numbers)
+            self.pairs.extend(zip(stored[::2], stored[1::2], products, strict=True))
 
     def advance(self) -> Evaluation:
         """Evaluate the start, or the next trial step along the search direction."""
@@ -303,9 +331,11 @@ class LBFGS(Optimizer):
 
     def choose_direction(self, gradient: Tensor) -> None:
         """A direction, and how far along it the first trial step goes."""
-        pairs = [list(pair) for pair in self.pairs]
-        point = {"image": self.image, "loss": self.loss, "gradient": gradient, "memory": pairs}
-        self.resume_from = self.snapshot(self.done, point)
+        numbers: list[float | Tensor] = [self.loss, *(product for *_, product in self.pairs)]
+        pictures = [self.image, gradient]
+        for change, difference, _ in self.pairs:
+            pictures += [change, difference]
+        self.resume_from = self.snapshot(self.done, numbers, pictures)
         self.direction = _two_loop(gradient, self.pairs)
         largest = self.direction.abs().max()
         bound = LONGEST_STEP if self.pairs else FIRST_STEP
@@ -334,9 +364,27 @@ class LBFGS(Optimizer):
         return self.resume_from
 
     @staticmethod
+    def layout(done: int, numbers: Sequence[float], pixels: int) -> list[Stored]:
+        """Picture and gradient, and two for each pair.
+
+        The numbers are the loss, and each pair's product, which is above 0.
+        """
+        pairs = len(numbers) - 1
+        if not (0 <= pairs <= history(pixels) and all(product > 0 for product in numbers[1:])):
+            raise ValueError("not the numbers of L-BFGS")
+        return [Stored(torch.float32)] * 2 + [Stored(_stored_type(pixels) or torch.float32)] * (
+            2 * pairs
+        )
+
+    @staticmethod
     def stored_pictures(pixels: int) -> int:
         """Two for each pair; a large picture's have 16 bits a value instead of 32."""
         return (1 if pixels >= strips.LARGE else 2) * history(pixels)
+
+
+def _stored_type(pixels: int) -> torch.dtype | None:
+    """The type of the stored pairs; None for that of the pictures."""
+    return torch.bfloat16 if pixels >= strips.LARGE else None
 
 
 def _two_loop(gradient: Tensor, pairs: deque[Pair]) -> Tensor:
@@ -370,13 +418,21 @@ class Adam(Optimizer):
     It has no line search, so that the loss may rise in between and fall lower afterwards.
     """
 
-    def prepare(self, image: Tensor, method: Mapping[str, Any] | None) -> None:
+    #: torch's names for the two moments.
+    MOMENTS = ("exp_avg", "exp_avg_sq")
+
+    def prepare(self, image: Tensor, state: State | None) -> None:
         """See `Optimizer.prepare`."""
-        self.image = (method["image"] if method else image).clone().requires_grad_()
+        image, *moments = state.pictures if state else (image,)
+        self.image = image.clone().requires_grad_()
         self.adam = torch.optim.Adam([self.image], lr=self.options.learning_rate)
-        if method:
-            moments = {name: value.clone() for name, value in method["adam"].items()}
-            self.adam.state[self.image] = moments
+        if moments:
+            copies = (moment.clone() for moment in moments)
+            steps = torch.tensor(float(self.done))  # each evaluation but the first follows a step
+            self.adam.state[self.image] = {
+                "step": steps,
+                **dict(zip(self.MOMENTS, copies, strict=True)),
+            }
 
     def advance(self) -> Evaluation:
         """Move the picture by the gradient of the last evaluation, if any, and evaluate it."""
@@ -392,9 +448,17 @@ class Adam(Optimizer):
 
         Adam works in place, so that its tensors are copied.
         """
-        moments = {name: value.clone() for name, value in self.adam.state[self.image].items()}
-        method = {"image": self.image.detach().clone(), "adam": moments}
-        return self.snapshot(self.done - 1, method)
+        moments = self.adam.state[self.image]  # empty before the first step
+        copies = [moments[name].clone() for name in self.MOMENTS if moments]
+        return self.snapshot(self.done - 1, (), [self.image.detach().clone(), *copies])
+
+    @staticmethod
+    def layout(done: int, numbers: Sequence[float], pixels: int) -> list[Stored]:
+        """The picture, and after the first step the two moments, of which one is of squares."""
+        if numbers:
+            raise ValueError("Adam has no numbers")
+        picture, squares = Stored(torch.float32), Stored(torch.float32, least=0)
+        return [picture, picture, squares] if done else [picture]
 
     @staticmethod
     def stored_pictures(pixels: int) -> int:

@@ -72,6 +72,10 @@ class Losses:
         return {**self.terms, "total": self.total}
 
 
+#: What the checkpoints of all versions of stylize begin with.
+CHECKPOINT_HEAD = b"stylize checkpoint "
+
+
 class Saveable(Protocol):
     """What a callback can do with the state of a run, which is a `Checkpoint`."""
 
