@@ -99,7 +99,8 @@ def test_a_changed_mask_or_start_picture_counts(run_on_folders: Any) -> None:
         args = ["photos/a.png", "styles/x.png", "-o", "out/", "--json"]
         return statuses(run_on_folders(*args, *more).stdout)["a-x.png"]
 
-    for more in (["--mask", "m.png"], ["--mask", "n.png"], ["--init", "start.png"]):
+    masks = [["--mask", name] for name in ("m.png", "n.png", "not:n.png")]
+    for more in (*masks, ["--init", "start.png"]):
         assert status(*more) == "done"
         assert status(*more) == "skipped"
     Image.new("RGB", (40, 30), "blue").save("start.png")

@@ -78,6 +78,12 @@ def test_a_folder_or_a_pattern_makes_a_batch(
     assert is_batch(Arguments(content, (style,), output, Options())) == expected
 
 
+def test_what_phones_and_cameras_store_beside_a_photo_is_left_out() -> None:
+    touch("in/1.HEIC", "in/1.MOV", "in/1.AAE", "in/2.jpg", "in/2.DNG", "in/3.dng", "in/4.CR2")
+    assert names_in(find_pictures(["in"], False, "out")) == ["1.HEIC", "2.jpg", "3.dng", "4.CR2"]
+    assert names_in(find_pictures(["in/2.DNG"], False, "out")) == ["2.DNG"]
+
+
 def test_pictures_are_found_by_suffix_in_natural_order_and_hidden_files_are_ignored() -> None:
     touch("in/b10.JPG", "in/b9.tiff", "in/c.heic", "in/.hidden.jpg", "in/notes.txt", "in/jpg")
     touch("in/sub/d.png", "in/.hidden/e.png")

@@ -7,14 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import pytest
 from conftest import ROOT
 from PIL import EpsImagePlugin, Image
 
 from stylize import PictureError
 from stylize.images.picture import load_mask, load_picture
-from stylize.images.probe import SUFFIXES, is_complete, picture_size
-from stylize.settings.options import READABLE
+from stylize.images.probe import RAW_SUFFIXES, SUFFIXES, is_complete, picture_size
+from stylize.settings.options import READABLE, WRITABLE
 from stylize.settings.recipe import read_recipe
 
 READERS: dict[str, Callable[[Path], Any]] = {
@@ -51,16 +52,18 @@ def test_every_picture_is_opened_by_the_list_of_formats() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Image.open"
     ]
-    assert len(calls) >= 5
-    for call in calls:
-        assert [ast.unparse(keyword) for keyword in call.keywords] == ["formats=READABLE"]
+    keywords = [ast.unparse(keyword) for call in calls for keyword in call.keywords]
+    assert len(calls) == len(keywords)
+    assert sorted(keywords) == ["formats=READABLE", "formats=WRITABLE"]
 
 
 def test_the_list_has_a_format_for_every_suffix_that_can_be_read() -> None:
+    pillow_heif.register_heif_opener()
     Image.init()
+    assert set(WRITABLE) < set(READABLE)
     assert set(READABLE) <= set(Image.OPEN)
     by_suffix = Image.registered_extensions()
-    known = {by_suffix[suffix] for suffix in SUFFIXES if suffix not in (".heic", ".heif")}
+    known = {by_suffix[suffix] for suffix in SUFFIXES if suffix not in RAW_SUFFIXES}
     assert known == set(READABLE)
 
 

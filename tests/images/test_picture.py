@@ -374,6 +374,24 @@ def test_a_mask_must_be_grey_and_not_all_black(gradient: Gradient, photo: str) -
             assert load_mask(dark, "the mask").max() == pytest.approx(level / 255)
 
 
+def test_a_mask_may_be_inverted(gradient: Gradient) -> None:
+    grey = gradient(30, 20).getchannel("G")
+    inverse = load_mask(grey, "the mask", inverted=True)
+    assert np.abs(inverse + load_mask(grey, "the mask") - 1).max() < 1e-6
+    assert load_mask(np.zeros((2, 2), bool), "the mask", inverted=True).min() == 1
+    with pytest.raises(PictureError, match=r"^the mask: is white all over.*; paint black where"):
+        load_mask(np.ones((2, 2), bool), "the mask", inverted=True)
+
+
+def test_a_photo_with_its_background_erased_is_a_mask(gradient: Gradient, photo: str) -> None:
+    alpha = gradient(451, 300).getchannel("G")
+    cut_out = Image.open(photo).convert("RGB")
+    cut_out.putalpha(alpha)
+    expected = np.asarray(alpha) / 255
+    assert np.abs(load_mask(cut_out) - expected).max() < 1e-6
+    assert np.abs(load_mask(cut_out, inverted=True) - (1 - expected)).max() < 1e-6
+
+
 def test_a_map_is_resized_without_ringing() -> None:
     edge = np.zeros((40, 60), np.float32)
     edge[:, 30:] = 1

@@ -111,7 +111,7 @@ def test_a_value_in_a_file_is_never_printed_longer_than_a_line(text: str, run: A
         ("config = 'b.toml'", "config: no such option"),
         ("[stylize]\nsize = 300", "stylize: no such option"),
         ("style-weight = 1\nstyle_weight = 2", "--style-weight: is set twice"),
-        ("size = 8", "--size must be 16 to 65536, auto, original, fit or a size on paper"),
+        ("size = 8", "--size must be 16 to 65536, auto, original, fit, .*got 8"),
         ("size = [300]", r"--size must be 16 to 65536.*got \[300\]"),
         ("seed = 2020-01-01", "--seed must be 0 to "),
         ("init = 3", "--init: 3 is not valid"),
@@ -337,6 +337,9 @@ def test_the_command_line_can_reset_what_a_file_sets() -> None:
 def test_a_variable_can_name_several_masks() -> None:
     masks = printed(STYLIZE_MASK=os.pathsep.join(["a.png", "b.png"]))["mask"]
     assert masks == ('["a.png", "b.png"]', "STYLIZE_MASK")
+    names = ["not:a.png", "knot", "b.png", "not:c.png"]
+    masks = printed(STYLIZE_MASK=os.pathsep.join(names))["mask"]
+    assert masks == ('["not:a.png", "knot", "b.png", "not:c.png"]', "STYLIZE_MASK")
 
 
 @pytest.mark.parametrize(
@@ -400,4 +403,5 @@ def test_an_input_file_is_not_overwritten() -> None:
     Path("a.png").write_text("seed = 1")
     assert "is an input too" in run("x", "y", "-o", "a.png", "--config", "a.png").stderr
     assert "is an input too" in run("x", "y", "-o", "a.png", "--mask", "a.png").stderr
+    assert "is an input too" in run("x", "y", "-o", "a.png", "--mask", "not:a.png").stderr
     assert "--mask: cannot come from" in run("x", "y", "-o", "b.png", "--mask", "-").stderr

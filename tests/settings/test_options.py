@@ -1,5 +1,6 @@
 """`Options`: checks of values, presets, and rules that involve several options."""
 
+import re
 from dataclasses import FrozenInstanceError, asdict, fields
 from typing import Any
 
@@ -92,6 +93,7 @@ def test_options_are_the_same_after_conversion_to_text(weight: float, seed: int)
         ("color", "gray"),
         ("mask", ""),
         ("mask", 3),
+        ("mask", "not:"),
         ("background", "nocolor"),
         ("background", 3),
         ("background", "rgb(300,300,0)"),
@@ -153,6 +155,37 @@ def test_values_may_be_written_in_several_forms() -> None:
     assert Options(keep_exif="yes") == Options(keep_exif=True)  # type: ignore[arg-type]
     assert Options(depth="16") == Options(depth=16)  # type: ignore[arg-type]
     assert Options(mask="a.png").mask == ("a.png",)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ("4k", 3840),
+        ("8K", 7680),
+        ("300px", 300),
+        ("Fit", "fit"),
+        ("2x", "200%"),
+        ("1.5 x", "150%"),
+        ("200 %", "200%"),
+        ("200.0%", "200%"),
+        ("12.5%", "12.5%"),
+        ("20 cm", "20cm"),
+        ("8in", "8in"),
+    ],
+)
+def test_a_size_has_one_value_however_it_is_written(written: str, size: int | str) -> None:
+    assert Options(size=written).size == size
+    assert Options(size=written) == Options(size=size)
+
+
+@pytest.mark.parametrize("size", ["4k!", "16k", "0%", "0x", "-2x", "x", "%", "2xx", "1e3%", 2.5])
+def test_the_message_for_a_wrong_size_says_which_ones_there_are(size: Any) -> None:
+    expected = (
+        "--size must be 16 to 65536, auto, original, fit, 4k, 8k, a multiple as in 200% or a size"
+        f" on paper as in 8x10in (got {size!r})"
+    )
+    with pytest.raises(OptionError, match=f"^{re.escape(expected)}$"):
+        Options(size=size)
 
 
 def test_options_that_contradict_each_other_are_refused() -> None:

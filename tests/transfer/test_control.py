@@ -147,6 +147,18 @@ def test_the_content_image_stays_where_a_mask_is_black(
     assert difference(tensor_of(right_only)[right], content[right]) > 0.05
 
 
+def test_an_inverted_mask_needs_no_second_file(
+    stylizer: Stylizer, photo: str, painting: str, half: str, inverted_half: str
+) -> None:
+    few = {"iterations": 2}
+    plain = stylizer(photo, painting, mask=half, **few)
+    named = stylizer(photo, painting, mask=inverted_half, **few)
+    inverted = stylizer(photo, painting, mask=f"not:{half}", **few)
+    assert difference(tensor_of(named), tensor_of(inverted)) < 0.01
+    digests = [result.recipe.digests["masks"] for result in (plain, inverted)]
+    assert digests[1] == [f"not:{digests[0][0]}"]
+
+
 def test_a_grey_mask_gives_half_of_each(stylizer: Stylizer, photo: str, tmp_path: Path) -> None:
     Image.new("L", (3, 2), 128).save(tmp_path / "grey.png")
     red = Image.new("RGB", (40, 40), (250, 20, 20))

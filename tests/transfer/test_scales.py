@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stylize import PictureError
+from stylize import OptionError, PictureError
 from stylize.settings.options import DECLINE, EFFORTS, LEAST_SHARE
 from stylize.transfer.scales import (
     FIXED_COST,
@@ -28,12 +28,20 @@ sides = st.integers(16, 8000)
         ((640, 427), "original", (640, 427)),
         ((300, 600), 100, (50, 100)),
         ((10000, 10), 512, (512, 1)),
+        ((640, 427), "200%", (1280, 854)),
+        ((300, 600), "12.5%", (38, 75)),
     ],
 )
 def test_the_size_of_the_result(
     content: tuple[int, int], size: int | str, result: tuple[int, int]
 ) -> None:
     assert result_size(content, size) == result
+
+
+@pytest.mark.parametrize(("size", "side"), [("1%", 6), ("20000%", 128000)])
+def test_a_multiple_of_too_many_or_too_few_pixels_is_refused(size: str, side: int) -> None:
+    with pytest.raises(OptionError, match=f"--size {size}: is {side} pixels; .* another size$"):
+        result_size((640, 427), size)
 
 
 @settings(deadline=None)

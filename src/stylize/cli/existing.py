@@ -62,7 +62,7 @@ def _is_up_to_date(task: Task) -> bool:
         "styles": [files.digest(style) for style in task.styles],
     }
     if options.mask:
-        digests["masks"] = [files.digest(mask) for mask in options.mask]
+        digests["masks"] = options.mask_digests(map(files.digest, options.mask_files))
     digests |= {name: files.digest(path) for name, path in options.pictures_named.items()}
     if options.weights not in WEIGHTS:
         digests["weights"] = files.digest(split_weights(options.weights)[0])

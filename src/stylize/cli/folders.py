@@ -89,7 +89,7 @@ def _check_options(arguments: Arguments) -> None:
         options.style_shares(len(arguments.styles))
     if "enlarge" in options.pictures_named:
         raise OptionError("--enlarge: is for one picture")
-    for path in (*options.mask, *options.pictures_named.values()):
+    for path in (*options.mask_files, *options.pictures_named.values()):
         if not os.path.lexists(path):
             raise PictureError(f"{path}: no such file")
 
@@ -103,8 +103,8 @@ def _output_base(output: str) -> str:
 def find_pictures(paths: Sequence[str], recursive: bool, except_folder: str) -> Found:
     """The pictures among files and in folders.
 
-    Hidden files and files that are no pictures by their names are ignored. Links to files are
-    followed, links to folders are not.
+    Hidden files and files that are no pictures by their names are ignored, and so are raw photos
+    beside the same photo as another picture. Links to files are followed, links to folders are not.
 
     Args:
         paths: of files, which are taken as they are, and of folders.
@@ -138,10 +138,14 @@ def find_pictures(paths: Sequence[str], recursive: bool, except_folder: str) -> 
                 and name[0] != "."
                 and os.path.realpath(os.path.join(folder, name)) != excluded
             ]
-            for name in sorted(names, key=_natural):
+            found = [
+                name
+                for name in sorted(names, key=_natural)
+                if name[0] != "." and probe.is_picture(os.path.join(folder, name))
+            ]
+            for name in probe.without_raw_twins(found):
                 file = os.path.join(folder, name)
-                if name[0] != "." and probe.is_picture(file):
-                    pictures.append(Input(file, os.path.relpath(file, path)))
+                pictures.append(Input(file, os.path.relpath(file, path)))
         if len(pictures) == pictures_before:
             for folder, reason in unreadable[unreadable_before:]:
                 raise PictureError(f"{folder}: cannot be read ({reason})")

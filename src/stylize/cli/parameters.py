@@ -1,6 +1,8 @@
 """The fields of `Options` and `Arguments` as click options, and where click found each value."""
 
 import functools
+import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
@@ -9,12 +11,21 @@ import click
 from click.core import ParameterSource
 
 from ..settings import config
+from ..settings.checks import INVERTED
 from ..settings.config import Given
 from ..settings.options import Options, flag
-from .arguments import PATH, Arguments, Choice
+from .arguments import Arguments, Choice
 
 #: Declares an option that can be given on the command line only.
 command_line_option = functools.partial(click.option, allow_from_autoenv=False)
+
+
+class _Masks(click.Path):
+    """Paths that may have `INVERTED` before them, whose colon separates no paths in a variable."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        word = re.escape(INVERTED.removesuffix(os.pathsep))
+        return re.split(rf"(?<!^{word})(?<!{os.pathsep}{word}){os.pathsep}", rv)
 
 
 def painting_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,7 +38,7 @@ def painting_options(function: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(default, bool):
             name, type = _on_and_off(name), click.BOOL
         elif several:
-            type = PATH
+            type = _Masks(allow_dash=True, readable=False)
         elif metadata["choices"]:
             type = Choice(metadata["choices"])
         shown = f"{default:g}" if isinstance(default, float) else str(default)

@@ -163,7 +163,7 @@ class Courier(Executor[Assignment, Outcome | None]):
     ) -> dict[str, tuple[tuple[object, ...], Shared[PictureFile]]]:
         """All pictures of a task but the content image. They are sent once for many tasks."""
         before, self._shared = self._shared, {}
-        for path in (*task.styles, *task.options.mask, *task.options.pictures_named.values()):
+        for path in (*task.styles, *task.options.mask_files, *task.options.pictures_named.values()):
             key = single.Inputs().key(path)
             if path in before and before[path][0] == key:
                 self._shared[path] = before[path]

@@ -62,7 +62,7 @@ class Task:
     def inputs(self) -> list[str]:
         """Every file that is read, with "-" for standard input."""
         options = self.options
-        files = [self.content, *self.styles, *self.arguments.settings_files, *options.mask]
+        files = [self.content, *self.styles, *self.arguments.settings_files, *options.mask_files]
         files += options.pictures_named.values()
         files += [split_weights(options.weights)[0]] if options.weights not in WEIGHTS else []
         return files
@@ -145,7 +145,7 @@ def check_streams(task: Task) -> None:
     arguments = task.arguments
     if [task.content, *task.styles].count("-") > 1:
         raise OptionError("only one picture can come from standard input")
-    named = {**task.options.pictures_named, "mask": "-" if "-" in task.options.mask else ""}
+    named = {**task.options.pictures_named, "mask": "-" if "-" in task.options.mask_files else ""}
     for name, path in named.items():
         if path == "-":
             raise OptionError(f"{flag(name)}: cannot come from standard input; name a file")

@@ -30,7 +30,8 @@ from PIL.TiffImagePlugin import (
 )
 
 from ..errors import PictureError, shortened
-from ..settings.options import READABLE
+from . import heif, raw
+from .opening import is_raw, open_picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,16 +101,18 @@ def decode(data: bytes, side: int | None = None) -> Decoded:
         side: pixels that suffice for each side: a large JPEG is then decoded smaller.
 
     Raises:
-        PictureError: the file is a TIFF of a kind that cannot be read, or would take too much
-            memory or time.
+        PictureError: the file is of a kind that cannot be read, or would take too much memory or
+            time.
         Image.DecompressionBombWarning, Image.DecompressionBombError: the picture is above Pillow's
             limit of 89 megapixels. No memory of that size was allocated.
         UnidentifiedImageError: the file is not a picture.
         Exception: any other error means that the file is damaged or cut short.
     """
     with _library_warnings_silenced():
+        if is_raw(io.BytesIO(data)):
+            return Decoded(raw.develop(data))
         try:
-            image = Image.open(io.BytesIO(data), formats=READABLE)
+            image = open_picture(io.BytesIO(data))
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise
         except Exception:
@@ -122,7 +125,11 @@ def decode(data: bytes, side: int | None = None) -> Decoded:
                 image.draft("RGB", (side, side))
             bits_in_png_header = data[24] if image.format == "PNG" else 0
             if bits_in_png_header == 16:
-                return _decode_by_pillow(image, data)
+                return _decode_by_pillow(image, (16, lambda: _png_samples(data)))
+            if image.format in ("HEIF", "AVIF"):
+                heif.check_whole(data)
+                deep = heif.deep_samples(image, data)
+                return _decode_by_pillow(image, deep, heif.profile(image, data))
             if isinstance(image, TiffImageFile) and max(image.tag_v2.get(BITSPERSAMPLE, [1])) > 8:
                 with suppress(PictureError):  # if tifffile cannot, Pillow may read it in 8 bits
                     return _decode_by_tifffile(data, _exif(image))
@@ -139,7 +146,7 @@ def decode_image(image: Image.Image) -> Decoded:
     if not all(image.size):
         raise PictureError("has no pixels")
     with _library_warnings_silenced():
-        return _decode_by_pillow(image)
+        return _decode_by_pillow(image, profile=heif.profile(image))
 
 
 @contextmanager
@@ -236,21 +243,35 @@ def _check_jpegs(data: bytes, parts: Sequence[tuple[int, int]]) -> None:
                 raise PictureError(f"a JPEG of more than {MOST_SCANS} scans; save it again first")
 
 
-def _decode_by_pillow(image: Image.Image, deep_png: bytes = b"") -> Decoded:
+def _png_samples(data: bytes) -> "NDArray[Any]":
+    """Return the samples of a PNG by libpng, which turns a transparent colour into alpha."""
+    import imagecodecs
+
+    samples: NDArray[Any] = imagecodecs.png_decode(data)
+    return samples
+
+
+def _decode_by_pillow(
+    image: Image.Image,
+    deep: "tuple[int, Callable[[], NDArray[Any]]] | None" = None,
+    profile: bytes | None = None,
+) -> Decoded:
     """Decode by Pillow.
 
     Args:
         image: the picture.
-        deep_png: the file, if it is a PNG with 16 bits: then libpng reads the pixels.
+        deep: if it has more than 8 bits and Pillow would reduce them: how many, and what reads
+            the samples in its place.
+        profile: its colour profile, if Pillow does not know it.
     """
-    import imagecodecs
     import numpy as np
 
     # `load` turns a TIFF upright and finds EXIF behind the pixels. It also finds damage before
     # png_decode does, which loses a reference to None in that case.
     image.load()
-    if deep_png:
-        samples = imagecodecs.png_decode(deep_png)  # it turns a transparent colour into alpha
+    if deep:
+        bits, read = deep
+        samples = scaled(read(), bits)
         space = "gray" if samples.ndim == 2 or samples.shape[2] == 2 else "rgb"
     elif image.mode in ("I", "F"):
         space, samples = "gray", scaled(np.asarray(image))
@@ -265,7 +286,7 @@ def _decode_by_pillow(image: Image.Image, deep_png: bytes = b"") -> Decoded:
         is_grey = image.mode in ("1", "L", "LA", "La")
         mode = ("L" if is_grey else "RGB") + ("A" if image.has_transparency_data else "")
         space, samples = "gray" if is_grey else "rgb", np.asarray(image.convert(mode))
-    profile = image.info.get("icc_profile")
+    profile = image.info.get("icc_profile") or profile
     return _to_upright_srgb(samples, space, profile, _orientation(image), _exif(image))
 
 

@@ -359,29 +359,39 @@ def alpha_map(picture: Picture, size: tuple[int, int]) -> "NDArray[np.float32] |
     return _resize_channel(alpha, size, _LANCZOS)
 
 
-def load_mask(source: Source, name: str = "mask") -> "NDArray[np.float32]":
+def load_mask(source: Source, name: str = "mask", inverted: bool = False) -> "NDArray[np.float32]":
     """Read a mask: H x W in [0, 1], where 0 is black; transparent parts are black.
+
+    Of a colour picture with transparent parts, such as a photo with the background erased, the mask
+    is what is visible.
 
     Args:
         source: see `Source`.
         name: the mask's name in messages if it has no path.
+        inverted: whether to return 1 for black, and 0 for white.
 
     Raises:
-        PictureError: as in `load_picture`; or the picture has colours, or is black all over.
+        PictureError: as in `load_picture`; or the picture has colours, or the mask is 0 everywhere.
         DeviceError: as in `load_picture`.
     """
     import numpy as np
 
-    picture = flatten(load_picture(source, name), "#000000")
+    original = load_picture(source, name)
+    picture = flatten(original, "#000000")
     depth_factor = picture.white // 255
     spread = picture.pixels.max(axis=2) - picture.pixels.min(axis=2)
-    if spread.mean() > _LARGEST_MASK_SPREAD * depth_factor:
+    if spread.mean() > _LARGEST_MASK_SPREAD * depth_factor and original.transparent:
+        picture = replace(original, pixels=original.pixels[:, :, 3:])
+    elif spread.mean() > _LARGEST_MASK_SPREAD * depth_factor:
         raise PictureError(f"{picture.name}: is a colour picture; a mask is black, white and grey")
     grey: NDArray[np.float32] = picture.pixels.mean(axis=2, dtype=np.float32)
+    shown, other = ("white", "black")[:: -1 if inverted else 1]
+    if inverted:
+        grey = picture.white - grey
     if grey.max() < _SMALLEST_MASK_WHITE * depth_factor:
         raise PictureError(
-            f"{picture.name}: is black all over, so that its style would appear nowhere;"
-            " paint white where the style belongs"
+            f"{picture.name}: is {other} all over, so that its style would appear nowhere;"
+            f" paint {shown} where the style belongs"
         )
     grey /= picture.white
     return grey

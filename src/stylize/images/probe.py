@@ -5,20 +5,24 @@ import functools
 import os
 import stat
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import ExifTags, Image
 
 from ..errors import PictureError
 from ..files import open_regular, stat_key
-from ..settings.options import READABLE
+from .opening import open_picture
 from .picture import load_picture
 
-#: Suffixes of pictures. HEIC cannot be read here, but it is in the list so that a folder of HEIC
-#: photos leads to a message and is not ignored silently.
+#: Suffixes of raw photos, and of all pictures.
+RAW_SUFFIXES = (
+    *(".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"),
+)
 SUFFIXES = (
+    *RAW_SUFFIXES,
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif"),
-    *(".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".heic", ".heif"),
+    *(".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".heic", ".heif", ".hif"),
 )
 
 
@@ -30,6 +34,21 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
         return stat.S_ISREG(os.stat(path).st_mode)  # not a pipe, at which a reader would wait
     except OSError:
         return True
+
+
+def without_raw_twins(names: Sequence[str]) -> list[str]:
+    """Return the names of pictures in a folder, without raw photos beside the camera's own JPEG.
+
+    Args:
+        names: of pictures; those of one photo differ in the suffix alone.
+    """
+    parts = [os.path.splitext(name.lower()) for name in names]
+    developed = {stem for stem, suffix in parts if suffix not in RAW_SUFFIXES}
+    return [
+        name
+        for name, (stem, suffix) in zip(names, parts, strict=True)
+        if suffix not in RAW_SUFFIXES or stem not in developed
+    ]
 
 
 def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -47,7 +66,7 @@ def _cached_size(path: str, _stat_key: object) -> tuple[int, int]:
     """Return `picture_size` of a file; `_stat_key` changes when the file does."""
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with open_regular(path) as file, Image.open(file, formats=READABLE) as image:
+        with open_regular(path) as file, open_picture(file) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
                 raise ValueError("too large; load_picture below raises the error for the user")
             is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
@@ -64,7 +83,7 @@ def is_complete(path: str | os.PathLike[str]) -> bool:
     """
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with open_regular(path) as file, Image.open(file, formats=READABLE) as image:
+        with open_regular(path) as file, open_picture(file) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
                 return True
     try:

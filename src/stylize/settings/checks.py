@@ -20,6 +20,12 @@ from .guesses import closest
 #: A function of the value as given and the option's name, which returns the value in its own type.
 Check = Callable[[Any, str], Any]
 
+#: Stands before the path of a mask that applies where it is black.
+INVERTED = "not:"
+#: The longer sides, in pixels, of the screens whose names are sizes too.
+SCREENS = {"4k": 3840, "8k": 7680}
+_MULTIPLE = re.compile(r"(\d{1,6}\.?\d{0,6}|\.\d{1,6})(%|x)")
+
 
 def number(low: float, high: float) -> Check:
     """Make a check for a finite number from `low` to `high`."""
@@ -62,17 +68,29 @@ def _any_of(*words: str) -> str:
 
 
 def size(low: int, high: int, *words: str) -> Check:
-    """Make a check for pixels from `low` to `high`, a size on paper, or one of `words`."""
+    """Make a check for a size; one size has one value, however it was written.
+
+    Pixels from `low` to `high` are whole numbers (also "4k"); a multiple of the photo's own size is
+    a text as in "200%" (also "2x"); a size on paper is a text, as is one of `words`.
+    """
     pixels = integer(low, high, *words)
 
     def check(value: Any, option: str) -> Any:
         text = str(value).replace(" ", "").lower()
-        if isinstance(value, str) and printing.sides(text):
-            return text
+        if isinstance(value, str):
+            if text in SCREENS:
+                return SCREENS[text]
+            if printing.sides(text):
+                return text
+            if match := _MULTIPLE.fullmatch(text):
+                percent = float(match[1]) * (100 if match[2] == "x" else 1)
+                if percent:
+                    return f"{percent:.10g}%"
         try:
-            return pixels(value, option)
+            return pixels(text.removesuffix("px") if isinstance(value, str) else value, option)
         except OptionError:
-            expected = _any_of(f"{low} to {high}", *words, "a size on paper as in 60x90cm or 36in")
+            others = ("a multiple as in 200%", "a size on paper as in 8x10in")
+            expected = _any_of(f"{low} to {high}", *words, *SCREENS, *others)
             raise OptionError(f"{option} must be {expected} (got {value!r})") from None
 
     return check
@@ -172,11 +190,14 @@ def color(value: Any, option: str) -> str:
     return "#" + bytes(levels).hex()
 
 
-def paths(value: Any, option: str) -> tuple[str, ...]:
-    """Check one path or several; the files need not exist."""
+def masks(value: Any, option: str) -> tuple[str, ...]:
+    """Check one path or several, each with or without `INVERTED`; the files need not exist."""
     if isinstance(value, (str, os.PathLike)):
         value = [value]
-    return tuple(path(item, option) for item in value)
+    paths = tuple(path(item, option) for item in value)
+    if INVERTED in paths:
+        raise OptionError(f"{option}: {INVERTED} stands before a path, as in {INVERTED}sky.png")
+    return paths
 
 
 def path(value: Any, option: str) -> str:

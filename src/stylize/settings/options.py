@@ -4,12 +4,14 @@ The command line, the Python API, the manual's table and the tests all read it.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import OptionError, shown
 from ..network.names import WEIGHTS
 from . import checks, printing
+from .checks import INVERTED
 from .presets import PRESETS
 
 #: Longer side of the result under `--size auto`, in pixels, unless the content image is smaller.
@@ -24,10 +26,12 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "tiff": (".tif", ".tiff"),
     "avif": (".avif",),
 }
+#: The same by Pillow's names.
+WRITABLE = tuple(format.upper() for format in FORMATS)
 #: The formats of pictures that are read, by Pillow's names, the common ones first. Pillow looks at
 #: a file's content and not at its name, and starts another program, Ghostscript, for EPS.
 READABLE = (
-    *("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "JPEG2000", "PPM"),
+    *("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "GIF", "BMP", "JPEG2000", "PPM"),
     "TGA",  # the last, because it has no signature
 )
 
@@ -100,8 +104,9 @@ class Options:
     size: int | str = _option(
         "auto",
         checks.size(SMALLEST_SIDE, LARGEST_SIDE, "auto", "original", "fit"),
-        "Longer side of the result in pixels, or its size on paper, as in 90cm, 60x90cm or 24x36in;"
-        " 'original' is the photo's size, and 'fit' is that or the largest that fits in memory.",
+        "Longer side of the result: in pixels; 4k or 8k; as a multiple of the photo's, as in 200%"
+        " or 2x; or on paper, as in 20cm, 60x90cm or 8x10in. 'original' is the photo's size, and"
+        " 'fit' is that or the largest that fits in memory.",
         metavar="SIZE",
         short="-s",
         shown=f"{AUTO_SIZE}, or less for a smaller photo",
@@ -198,9 +203,9 @@ class Options:
     )
     mask: tuple[str, ...] = _option(
         (),
-        checks.paths,
-        "Where a STYLE applies: fully on white, not on black, partly on grey. Give one for each"
-        " STYLE, in order; where all are black, the photo stays.",
+        checks.masks,
+        "Where a STYLE applies: fully on white, not on black, partly on grey; not:PATH is the"
+        " reverse. Give one for each STYLE, in order; where none applies, the photo stays.",
         metavar="PATH",
         shown="everywhere",
     )
@@ -337,6 +342,19 @@ class Options:
         """The paths of pictures other than photo, paintings and masks, by option."""
         paths = {"init": self.init, "enlarge": self.enlarge}
         return {name: path for name, path in paths.items() if path not in WORDS[name]}
+
+    @property
+    def mask_files(self) -> tuple[str, ...]:
+        """The paths of the masks."""
+        start = len(INVERTED)
+        return tuple(m[start:] if m.startswith(INVERTED) else m for m in self.mask)
+
+    def mask_digests(self, digests: Iterable[str]) -> list[str]:
+        """Return what a recipe says about the masks, from the digests of their files."""
+        return [
+            INVERTED + digest if mask.startswith(INVERTED) else digest
+            for mask, digest in zip(self.mask, digests, strict=True)
+        ]
 
     @property
     def density(self) -> int | None:

@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import OptionError, PictureError, shortened, shown
 from ..files import open_regular
 from . import printing
-from .options import READABLE, WORDS, Options, flag
+from .options import WORDS, WRITABLE, Options, flag
 
 #: Name of the text chunk.
 KEY = "stylize"
@@ -288,10 +288,10 @@ def _read_text(name: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no pixels are read, so that their number is harmless
-            with open_regular(name) as file, Image.open(file, formats=READABLE) as image:
+            with open_regular(name) as file, Image.open(file, formats=WRITABLE) as image:
                 chunk, xmp = image.info.get(KEY), image.info.get("xmp")
     except UnidentifiedImageError as error:
-        raise PictureError(f"{name}: not a picture in a format that stylize can read") from error
+        raise PictureError(f"{name}: not a picture in a format that stylize writes") from error
     except Exception as error:  # Pillow's readers raise many kinds of errors for damaged files
         reason = getattr(error, "strerror", None) or shortened(str(error))
         raise PictureError(f"{name}: cannot be read ({reason})") from error

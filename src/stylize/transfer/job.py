@@ -13,6 +13,7 @@ from ..errors import OptionError, PictureError
 from ..images.picture import Picture, Source, load_mask, load_picture
 from ..images.probe import picture_size
 from ..network.names import WEIGHTS, parse_layers, smallest_side, split_weights
+from ..settings.checks import INVERTED
 from ..settings.options import STARTS, Options, flag
 from .scales import Scale, check_shorter_side, plan_scales, result_size, scales_beyond
 
@@ -88,8 +89,11 @@ class Job:
         style_pictures = [load_picture(style, "style picture") for style in styles]
         for picture in (content_picture, *style_pictures):
             _check_visible(picture)
-        masks = [load_picture(find(path)) for path in options.mask]
-        maps = [load_mask(mask) for mask in masks]
+        masks = [load_picture(find(path)) for path in options.mask_files]
+        maps = [
+            load_mask(picture, inverted=mask.startswith(INVERTED))
+            for mask, picture in zip(options.mask, masks, strict=True)
+        ]
         content_layers, style_layers = layer_factors(options)
         smallest = smallest_side([*content_layers, *style_layers])
         for picture in (content_picture, *style_pictures):
@@ -105,7 +109,7 @@ class Job:
             "styles": [style.digest for style in style_pictures],
         }
         if masks:
-            digests["masks"] = [mask.digest for mask in masks]
+            digests["masks"] = options.mask_digests(mask.digest for mask in masks)
         if options.init in STARTS:
             start = {
                 "faint": None,

@@ -69,20 +69,24 @@ def result_size(
         content: width and height of the content image, whose proportions are preserved.
         size: of the longer side; `"original"` for the content image's own size, and also `"fit"`,
             as long as the size that fits is not known; `"auto"` for `AUTO_SIZE`, or the content
-            image's own size where that is smaller; or a size on paper.
+            image's own size where that is smaller; a multiple of it as in "200%"; or a size on
+            paper.
         density: dots per inch, for a size on paper.
 
     Raises:
-        OptionError: the size on paper has too many pixels, or too few.
+        OptionError: the multiple or the size on paper has too many pixels, or too few.
     """
-    longer = max(content)
-    if printed := printing.longer_side(size, density or printing.DENSITY, content):
-        if not SMALLEST_SIDE <= printed <= LARGEST_SIDE:
+    longer, cure = max(content), "--dpi"
+    side = printing.longer_side(size, density or printing.DENSITY, content)
+    if str(size).endswith("%"):
+        side, cure = round(longer * float(str(size)[:-1]) / 100), "size"
+    if side is not None:
+        if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
             raise OptionError(
-                f"--size {size}: is {printed} pixels; the longer side can have {SMALLEST_SIDE} to"
-                f" {LARGEST_SIDE}, so give another --dpi"
+                f"--size {size}: is {side} pixels; the longer side can have {SMALLEST_SIDE} to"
+                f" {LARGEST_SIDE}, so give another {cure}"
             )
-        return scaled_size(content, printed / longer)
+        return scaled_size(content, side / longer)
     if size in ("original", "fit"):
         return content
     target = min(AUTO_SIZE, longer) if size == "auto" else int(size)
