@@ -51,7 +51,7 @@ def test_every_picture_is_opened_by_the_list_of_formats() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Image.open"
     ]
-    assert len(calls) >= 4
+    assert len(calls) >= 5
     for call in calls:
         assert [ast.unparse(keyword) for keyword in call.keywords] == ["formats=READABLE"]
 
