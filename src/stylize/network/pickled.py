@@ -101,7 +101,7 @@ def _storages(pickled: io.BytesIO) -> dict[str, int]:
     storages: dict[str, int] = {}
 
     def pop(number: int) -> list[Any]:
-        if number > len(stack):
+        if not 0 <= number <= len(stack):
             raise ValueError("its pickle is damaged")
         popped = stack[len(stack) - number :]
         del stack[len(stack) - number :]
