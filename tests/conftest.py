@@ -229,8 +229,8 @@ class Painter:
     painted: list[list[str]] = []  # noqa: RUF012
     iterations = 4
     precision = "float32"
-    #: Seconds for each unit of `Scale.work`.
-    pace = 1e-5
+    #: Seconds for each unit of `Scale.work`, and for each picture.
+    pace = pace.Pace(1e-5, 0.25)
 
     def __init__(self, options: Options) -> None:
         self.options = options

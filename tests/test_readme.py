@@ -113,7 +113,8 @@ def test_the_commands_are_valid(line: str, tmp_path: Path, monkeypatch: pytest.M
     args = shlex.split(line)[1:]
     context = command.make_context("stylize", list(args))
     given = {k: v for k, v in context.params.items() if v is not None and v != ()}
-    assert {"content", "styles", "output"} <= given.keys()
+    inputs = {"pairs"} if "pairs" in given else {"content", "styles"}
+    assert {*inputs, "output"} <= given.keys()
     for word in args:
         if word.startswith(("contents/", "styles/", "figs/")):
             assert (ROOT / word).is_file(), word

@@ -34,7 +34,7 @@ def test_every_picture_is_listed_with_an_estimate_and_nothing_is_written(
     planned = next(row for row in rows if row["status"] == "planned")
     assert (planned["width"], planned["iterations"]) == (41, EFFORTS["normal"])
     work = EFFORTS["normal"] * (41 * 30 + FIXED_COST)
-    assert planned["seconds"] == pytest.approx(Painter.pace * work)
+    assert planned["seconds"] == pytest.approx(Painter.pace.picture + Painter.pace.work * work)
     assert (planned["device"], planned["precision"] in ("float32", "bfloat16")) == ("cpu", True)
     assert planned["peak_memory"] > 10**8
     single = run_on_folders("photos/a.png", "styles/x.png", "-o", "b.png", "--dry-run", "-j", "2")
@@ -52,6 +52,13 @@ def test_every_picture_is_listed_with_an_estimate_and_nothing_is_written(
         ("none.png styles/x.png -o new.png", 3, "none.png: no such file"),
         ("- styles/x.png -o new.png", 2, "does not read standard input"),
         ("a.txt styles/x.png -o new.png", 3, "a.txt: not a picture"),
+        ("photos/a.png styles/x.png -o new.png --mask a.txt", 3, "a.txt: not a picture"),
+        (
+            "photos/a.png styles/x.png -o new.png --mask photos/b.png",
+            3,
+            "photos/b.png: is a colour",
+        ),
+        ("photos/a.png styles/x.png -o new.png --weights none.pth", 5, "none.pth: no such file"),
     ],
 )
 def test_the_errors_are_those_of_the_command_itself(
@@ -64,3 +71,34 @@ def test_the_errors_are_those_of_the_command_itself(
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert files_in(".") == before
+
+
+@pytest.mark.usefixtures("painter")
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("--mask photos/b.png", "photos/b.png: is a colour picture"),
+        ("--init a.txt", "a.txt: not a picture"),
+        ("--weights none.pth", "none.pth: no such file"),
+        ("--format webp -s 20000", "16383"),
+    ],
+)
+def test_in_folders_too_what_a_run_would_refuse_has_failed(
+    args: str, message: str, run_on_folders: Any
+) -> None:
+    Path("a.txt").write_text("Dear diary")
+    result = run_on_folders("photos", "styles/x.png", "-o", "out", "--dry-run", *args.split())
+    assert result.exit_code == 123
+    assert result.stdout.count(message) == 2
+    assert "2 pictures: 2 failed" in result.stdout
+
+
+def test_a_dry_run_knows_the_checkpoint_of_the_same_picture(small: Any, interrupted: Any) -> None:
+    interrupted(9)
+    resumed = "out.png  40 x 33, "
+    word = "resumes from out.png.checkpoint, with less left than this"
+    planned = small("--dry-run").stdout
+    assert resumed in planned
+    assert word in planned
+    assert word not in small("--dry-run", "--seed", "2").stdout
+    assert word not in small("--dry-run", "--no-resume").stdout

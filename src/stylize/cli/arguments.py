@@ -151,6 +151,15 @@ class Arguments:
         shown="all",
         type=Choice(PAIRINGS),
     )
+    pairs: str | None = _option(
+        "Paint the pairs in this file, or in standard input ('-'), instead of CONTENT and STYLE:"
+        " a photo and a painting on each line, with a tab between them.",
+        default=None,
+        shown="none",
+        metavar="LIST",
+        type=PATH,
+        allow_from_autoenv=False,
+    )
     jobs: int = _option(
         "Paint N pictures at once, in processes that share the processor; with several GPUs, each"
         " takes one.",

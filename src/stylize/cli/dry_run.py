@@ -3,23 +3,36 @@
 torch is imported only where there is something to paint, to see on which device.
 """
 
+import contextlib
 import functools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from .. import files
-from ..errors import DeviceError, ExitCode, OptionError, StylizeError
+from ..errors import DeviceError, ExitCode, OptionError, PictureError, StylizeError, WeightsError
+from ..images import encode
+from ..images.picture import load_mask, load_picture
+from ..network.names import WEIGHTS, split_weights
+from ..settings.options import Options
+from ..settings.recipe import parse
 from ..transfer import memory
 from ..transfer.scales import Scale
 from . import report, terminal
 from .arguments import Arguments
 from .batch import exit_code, outcome_without_painting, scales_of, unreadable_rows
+from .existing import input_digests
 from .folders import is_batch, list_tasks
 from .page import check_page
 from .report import Row
 from .single import check
 from .task import Outcome, Status, Task
 from .trials import list_trials
+
+if TYPE_CHECKING:
+    from ..transfer.pace import Pace
 
 #: Seconds until the network is loaded.
 START_SECONDS = 4.0
@@ -47,6 +60,8 @@ def _dry_single(arguments: Arguments) -> ExitCode:
     task = Task(arguments.content, arguments.styles, arguments.output, arguments)
     if not check(task):  # errors are reported as they would be without --dry-run
         scales_of(task)
+        if refusal := _refusal(arguments.options):
+            raise refusal
     rows, total = plan(replace(arguments, jobs=1), [task])
     _print(arguments, rows, total)
     for _, outcome in rows:
@@ -73,6 +88,7 @@ def plan(arguments: Arguments, tasks: Sequence[Task]) -> tuple[list[Row], list[s
     Raises:
         DeviceError: there is no such device.
     """
+    refusal = _refusal(arguments.options) if not arguments.trials else None
     rows: list[Row] = []
     scales: dict[int, tuple[Scale, ...]] = {}
     pending = functools.cache(files.pending_prefixes)
@@ -80,7 +96,14 @@ def plan(arguments: Arguments, tasks: Sequence[Task]) -> tuple[list[Row], list[s
         outcome = outcome_without_painting(task, pending)
         if not outcome:
             try:
-                scales[number] = scales_of(task)
+                if refusal:
+                    raise refusal
+                task.options.style_shares(len(task.styles))
+                found = scales_of(task)
+                if task.output != "-":
+                    format, depth = encode.format_of(task.output), task.options.depth
+                    encode.check_format(format, found[-1].size, depth)
+                scales[number] = found
                 outcome = Outcome(Status.PLANNED)
             except StylizeError as error:
                 outcome = Outcome.failed(error)
@@ -115,14 +138,14 @@ class Machine:
         precision: of the network.
         threads: for each picture.
         memory: bytes for each picture.
-        pace: seconds for each unit of `Scale.work`, as measured; None where that is no CPU.
+        pace: how long painting takes, as measured; None where that is no CPU.
     """
 
     device: str
     precision: str
     threads: int
     memory: float
-    pace: float | None
+    pace: "Pace | None"
 
     @classmethod
     def find(cls, arguments: Arguments) -> "Machine":
@@ -145,6 +168,44 @@ class Machine:
         return cls(found.type, precision, threads, share, measured)
 
 
+def _resumes(task: Task) -> str:
+    """A word on the checkpoint from which the task would resume; "" if there is none.
+
+    Only its recipe is read, so that nobody knows how much is left.
+    """
+    from ..transfer.checkpoint import read_recipe_text
+
+    path = task.checkpoint
+    if path and task.arguments.resume and (text := read_recipe_text(path)):
+        with contextlib.suppress(PictureError):
+            recorded = parse(text, path)
+            same_version = recorded.stylize == version("neural-stylize")
+            options = replace(recorded, complete=True)  # that of the picture it is on the way to
+            format = encode.format_of(task.output) if task.output != "-" else task.arguments.format
+            if same_version and options.matches(task.options, input_digests(task), format):
+                return f"resumes from {path}, with less left than this"
+    return ""
+
+
+def _refusal(options: Options) -> StylizeError | None:
+    """Why no picture can be painted with these options: a mask that is none, and the like.
+
+    The photos are not decoded, which would take long; of these only the heads are read.
+    """
+    try:
+        for path in options.mask:
+            load_mask(load_picture(path))
+        for path in options.pictures_named.values():
+            load_picture(path)
+        if options.weights not in WEIGHTS:
+            path = split_weights(options.weights)[0]
+            if not os.path.isfile(path):
+                raise WeightsError(f"{path}: no such file; give auto, oxford or torchvision")
+    except StylizeError as error:
+        return error
+    return None
+
+
 def _estimate(task: Task, scales: tuple[Scale, ...], machine: Machine) -> Outcome:
     """The outcome if a task is painted on a machine."""
     from ..transfer.stylizer import need_of
@@ -161,6 +222,7 @@ def _estimate(task: Task, scales: tuple[Scale, ...], machine: Machine) -> Outcom
         return Outcome.failed(error)
     planned = Outcome(
         Status.PLANNED,
+        _resumes(task),
         device=machine.device,
         precision=machine.precision,
         size=scales[-1].size,
@@ -170,6 +232,6 @@ def _estimate(task: Task, scales: tuple[Scale, ...], machine: Machine) -> Outcom
         return planned
     return replace(
         planned,
-        seconds=machine.pace * sum(scale.work for scale in scales),
+        seconds=machine.pace.picture + machine.pace.work * sum(scale.work for scale in scales),
         memory=round(memory.BASE_BYTES) + need(scales[-1].pixels),
     )

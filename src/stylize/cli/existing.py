@@ -57,6 +57,16 @@ def _is_up_to_date(task: Task) -> bool:
     again because two machines share it.
     """
     target, options = task.output, task.options
+    digests = input_digests(task)
+    recorded, format = made_by_stylize(target), encode.format_of(target)
+    if recorded is None:
+        return False
+    return recorded.matches(options, digests, format) and probe.is_complete(target)
+
+
+def input_digests(task: Task) -> dict[str, Any]:
+    """The SHA-256 of each of a task's files, as in its recipe, without that of known weights."""
+    options = task.options
     digests: dict[str, Any] = {  # "" for a file that cannot be read, which equals no other
         "content": files.digest(task.content),
         "styles": [files.digest(style) for style in task.styles],
@@ -66,7 +76,4 @@ def _is_up_to_date(task: Task) -> bool:
     digests |= {name: files.digest(path) for name, path in options.pictures_named.items()}
     if options.weights not in WEIGHTS:
         digests["weights"] = files.digest(split_weights(options.weights)[0])
-    recorded, format = made_by_stylize(target), encode.format_of(target)
-    if recorded is None:
-        return False
-    return recorded.matches(options, digests, format) and probe.is_complete(target)
+    return digests

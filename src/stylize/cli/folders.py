@@ -5,14 +5,15 @@ Names alone decide, in an order that does not change; no picture is opened.
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .. import files
 from ..errors import OptionError, PictureError
 from ..images import encode, probe
-from ..settings.options import FORMATS
-from . import naming
+from ..settings.options import FORMATS, Options
+from . import naming, terminal
 from .arguments import Arguments
 from .naming import Input, Pair
 from .task import Task, check_overwrites
@@ -39,7 +40,10 @@ def is_batch(arguments: Arguments) -> bool:
     output_folder = output.endswith(("/", os.sep)) or os.path.isdir(output)
     inputs = [path for path in (arguments.content, *arguments.styles) if path != "-"]
     return (
-        output_folder or any(map(os.path.isdir, inputs)) or naming.first_field(output) is not None
+        bool(arguments.pairs)
+        or output_folder
+        or any(map(os.path.isdir, inputs))
+        or naming.first_field(output) is not None
     )
 
 
@@ -59,9 +63,13 @@ def list_tasks(arguments: Arguments) -> tuple[list[Task], list[tuple[str, str]]]
     if arguments.existing == "auto":
         arguments = replace(arguments, existing="update")
     base = _output_base(arguments.output)
-    contents = find_pictures([arguments.content], arguments.recursive, base)
-    styles = find_pictures(arguments.styles, arguments.recursive, base)
-    tasks = pair_up(contents, styles, arguments)
+    contents = styles = Found(())
+    if arguments.pairs:
+        tasks = _tasks(_read_pairs(arguments.pairs, arguments.options), arguments)
+    else:
+        contents = find_pictures([arguments.content], arguments.recursive, base)
+        styles = find_pictures(arguments.styles, arguments.recursive, base)
+        tasks = pair_up(contents, styles, arguments)
     for format in {encode.format_of(task.output) for task in tasks}:
         encode.check_format(format, depth=arguments.options.depth)
     check_overwrites(tasks)
@@ -82,7 +90,7 @@ def _check_options(arguments: Arguments) -> None:
         raise OptionError("--trace: is for one picture; --json gives the losses of several")
     if arguments.checkpoint:
         raise OptionError("--checkpoint: is for one picture; in folders, each has its own")
-    if options.combines_styles:
+    if options.combines_styles and not arguments.pairs:
         for style in filter(os.path.isdir, arguments.styles):
             name = "--blend" if options.blend is not None else "--mask"
             raise OptionError(f"{name}: {style} is a folder; name the paintings one by one")
@@ -174,7 +182,7 @@ def pair_up(contents: Found, styles: Found, arguments: Arguments) -> list[Task]:
         OptionError: the pictures cannot be paired, or the pattern gives two results one name.
     """
     options, output = arguments.options, arguments.output
-    base, pattern = _base_and_pattern(arguments)
+    pattern = _base_and_pattern(arguments)[1]
     photos = contents.pictures
     groups = (
         [styles.pictures] if options.combines_styles else [(style,) for style in styles.pictures]
@@ -187,14 +195,56 @@ def pair_up(contents: Found, styles: Found, arguments: Arguments) -> list[Task]:
         pairs: list[Pair] = list(zip(photos, groups, strict=True))
     else:
         pairs = [(photo, group) for group in groups for photo in photos]
-    # A pair that was named twice is painted once.
-    unique = {tuple(os.path.abspath(i.path) for i in (c, *group)): (c, group) for c, group in pairs}
-    pairs = list(unique.values())
     for field, number in (("content", len(photos)), ("style", len(groups))):
         fields = ("content", "style") if arguments.pair == "zip" else (field,)
         if number > 1 and not any(f"{{{field}}}" in pattern for field in fields):
             raise OptionError(f"-o {output}: {number} results of one name; put {{{field}}} in it")
-    names = naming.name_results(pairs, pattern, options)
+    return _tasks(pairs, arguments)
+
+
+def _read_pairs(path: str, options: Options) -> list[Pair]:
+    """The pairs that a file lists, line by line: a photo, and a painting or several.
+
+    Several paintings are used together with `--blend` or masks, and else one after the other.
+
+    Raises:
+        OptionError: the file cannot be read, or a line has no painting.
+    """
+    name = "standard input" if path == "-" else path
+    try:
+        if path == "-":
+            data = terminal.byte_stream(name, sys.stdin).read()
+        else:
+            with open(path, "rb") as file:
+                data = file.read()
+    except (OSError, ValueError) as error:
+        raise OptionError(f"--pairs {path}: cannot be read ({error})") from error
+    pairs: list[Pair] = []
+    for number, line in enumerate(os.fsdecode(data).splitlines(), 1):
+        if not line.strip():
+            continue
+        photo, *paintings = [Input(part, os.path.basename(part)) for part in line.split("\t")]
+        if not paintings or not all((photo.path, *(p.path for p in paintings))):
+            raise OptionError(
+                f"--pairs {path}, line {number}: give a photo and a painting with a tab between"
+            )
+        groups = [tuple(paintings)] if options.combines_styles else [(p,) for p in paintings]
+        pairs += [(photo, group) for group in groups]
+    if not pairs:
+        raise OptionError(f"--pairs {path}: {name} lists no pairs")
+    return pairs
+
+
+def _tasks(pairs: list[Pair], arguments: Arguments) -> list[Task]:
+    """A task for each pair; one that was named twice is painted once."""
+    base, pattern = _base_and_pattern(arguments)
+    unique = {tuple(os.path.abspath(i.path) for i in (c, *group)): (c, group) for c, group in pairs}
+    pairs = list(unique.values())
+    if len(pairs) > 1 and not any(f"{{{field}}}" in pattern for field in ("content", "style")):
+        raise OptionError(
+            f"-o {arguments.output}: {len(pairs)} results of one name; put {{content}} in it"
+        )
+    names = naming.name_results(pairs, pattern, arguments.options)
     return [
         Task(
             content.path,

@@ -22,7 +22,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("existing", "format", "depth", "jpeg_quality", "keep_exif", "timelapse"),
         *("snapshot_every", "trace", "report"),
     ),
-    "Many pictures": ("recursive", "pair", "jobs", "cluster", "fail_fast", "json"),
+    "Many pictures": ("recursive", "pair", "pairs", "jobs", "cluster", "fail_fast", "json"),
     "Long runs": ("dry_run", "checkpoint", "checkpoint_every", "resume"),
     "Machine": ("device", "precision", "threads"),
     "Settings": ("recipe", "config", "print_config", "show_recipe", "list_layers"),

@@ -180,7 +180,7 @@ def command(context: click.Context, /, **typed: Any) -> int:
     # Read when torch is loaded, which is later; workers inherit it.
     os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
     if not typed["print_config"]:
-        mistakes.check_complete(typed["content"], typed["styles"], typed["output"])
+        mistakes.check_complete(typed["content"], typed["styles"], typed["output"], typed["pairs"])
     recipe, source = typed["recipe"], "--recipe"
     if not recipe and (recipe := _typed_enlarge(context)):
         source, context.params["recipe"] = "--enlarge", recipe
@@ -211,7 +211,8 @@ def command(context: click.Context, /, **typed: Any) -> int:
             "options": options,
             "recipe": recorded,
             "trials": combine(trials, options_with, size_given) if trials else (),
-            "settings_files": tuple(filter(None, (recipe, typed["config"]))),
+            "settings_files": tuple(filter(None, (recipe, typed["config"], typed["pairs"]))),
+            "content": typed["content"] or "",
         }
         names = {field.name for field in fields(Arguments)}
         as_typed = {name: value for name, value in typed.items() if name in names}
@@ -235,6 +236,9 @@ def run_command(arguments: Arguments) -> ExitCode:
     from .single import run_single
     from .trials import run_trials
 
+    if arguments.pairs and arguments.trials:
+        raise OptionError("--pairs: leave it out with --try, which is for one picture")
+    mistakes.check_wildcard(arguments)
     if arguments.json and arguments.output == "-":
         raise OptionError("--json: standard output is taken by the picture (-o -)")
     if arguments.cluster is not None:

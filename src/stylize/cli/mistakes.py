@@ -1,5 +1,6 @@
 """What is said about a mistake on the command line, and about every error: one line, and a code."""
 
+import logging
 import os
 from collections.abc import Sequence
 
@@ -9,19 +10,28 @@ from ..errors import DeviceError, ExitCode, OptionError, OutputError, StylizeErr
 from ..settings import config
 from ..settings.guesses import option_meant
 from . import parameters
+from .arguments import Arguments
+
+log = logging.getLogger(__name__)
 
 _EXAMPLE = "stylize photo.jpg painting.jpg -o out.jpg"
 #: The most characters of what click says about a value, which may come from a file.
 _LONGEST_REASON = 300
 
 
-def check_complete(content: str | None, styles: Sequence[str], output: str | None) -> None:
+def check_complete(
+    content: str | None, styles: Sequence[str], output: str | None, pairs: str | None
+) -> None:
     """Check that photo, painting and result are named.
 
     Raises:
         OptionError: one of them is missing; the message says what to type.
     """
     missing = []
+    if pairs:
+        if content:
+            raise OptionError(f"--pairs: its file names photos and paintings; leave {content} out")
+        content, styles = pairs, [pairs]
     if not content:
         missing.append("a photo")
     if not styles:
@@ -32,6 +42,38 @@ def check_complete(content: str | None, styles: Sequence[str], output: str | Non
         *most, last = missing
         names = f"{', '.join(most)} and {last}" if most else last
         raise OptionError(f"give {names}, as in {_EXAMPLE} (stylize --help tells more)")
+
+
+def check_wildcard(arguments: Arguments) -> None:
+    """Check that no shell has turned photos/*.jpg into one photo and many paintings.
+
+    Several STYLEs may lie beside CONTENT. But where some do and others do not, as in `stylize
+    photos/*.jpg painting.jpg`, those beside it are hardly meant as paintings.
+
+    Raises:
+        OptionError: some do.
+    """
+    content, styles, options = arguments.content, arguments.styles, arguments.options
+    numbered = options.mask or options.blend not in (None, "equal")  # one for each STYLE
+    if len(styles) < 2 or numbered or not content or os.path.isdir(content):
+        return
+    folder = os.path.dirname(os.path.abspath(content))
+    beside = [path for path in styles if os.path.dirname(os.path.abspath(path)) == folder]
+    if not beside:
+        return
+    example = f"stylize {os.path.dirname(content) or '.'} painting.jpg -o painted/"
+    if len(beside) < len(styles):
+        raise OptionError(
+            f"{beside[0]}: would be a painting, because only the first name, {content}, is the"
+            f" photo; for many photos name their folder, as in {example}"
+        )
+    log.warning(
+        "only %s is the photo, the other %d pictures beside it are paintings; for many photos name"
+        " their folder, as in %s",
+        content,
+        len(beside),
+        example,
+    )
 
 
 def describe(error: Exception) -> tuple[int, str]:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 
 from .task import Outcome, Status, Task
 
@@ -17,6 +18,7 @@ def as_json(task: Task, outcome: Outcome) -> str:
     width, height = outcome.size or (None, None)
     arguments = task.arguments
     fields = {
+        "version": version("neural-stylize"),
         "status": outcome.status,
         "content": task.content,
         "styles": list(task.styles),

@@ -402,9 +402,10 @@ class Options:
             return [1.0] * styles
         if self.blend is None and styles > 1:
             raise OptionError(
-                f"{styles} STYLEs given: add --blend equal (or shares, as in --blend 0.7,0.3) to"
-                " mix them in one picture, add a --mask for each to use them side by side, or give"
-                " a folder as OUTPUT to paint one picture for each"
+                f"the first picture is the photo, the other {styles} are paintings: for many photos"
+                " name their folder (photos, not photos/*.jpg); add --blend equal to mix the"
+                " paintings in one picture, or a --mask for each to use them side by side; a folder"
+                " as OUTPUT gets one picture of the photo for each painting"
             )
         if self.blend is None or self.blend == "equal":
             return [1 / styles] * styles

@@ -214,7 +214,19 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
             damaged.
     """
     name = os.fspath(path)
-    text = _read_text(name)
+    return parse(_read_text(name), name)
+
+
+def parse(text: str, name: str) -> Recipe:
+    """The recipe out of its text.
+
+    Args:
+        text: as `Recipe.text` gives it.
+        name: of the file that it is in.
+
+    Raises:
+        PictureError: it is damaged.
+    """
     try:
         values = json.loads(text)
         options, digests = values["options"], values["digests"]
