@@ -238,9 +238,9 @@ def run_command(arguments: Arguments) -> ExitCode:
 
     if arguments.pairs and arguments.trials:
         raise OptionError("--pairs: leave it out with --try, which is for one picture")
-    mistakes.check_wildcard(arguments)
     if arguments.json and arguments.output == "-":
         raise OptionError("--json: standard output is taken by the picture (-o -)")
+    mistakes.check_wildcard(arguments, several=is_batch(arguments))
     if arguments.cluster is not None:
         connection.check(arguments, bool(arguments.trials) or is_batch(arguments))
     _warn_of_options_without_effect(arguments)

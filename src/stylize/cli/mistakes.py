@@ -44,11 +44,15 @@ def check_complete(
         raise OptionError(f"give {names}, as in {_EXAMPLE} (stylize --help tells more)")
 
 
-def check_wildcard(arguments: Arguments) -> None:
+def check_wildcard(arguments: Arguments, several: bool) -> None:
     """Check that no shell has turned photos/*.jpg into one photo and many paintings.
 
     Several STYLEs may lie beside CONTENT. But where some do and others do not, as in `stylize
     photos/*.jpg painting.jpg`, those beside it are hardly meant as paintings.
+
+    Args:
+        arguments: of the command.
+        several: whether several pictures are painted.
 
     Raises:
         OptionError: some do.
@@ -67,13 +71,14 @@ def check_wildcard(arguments: Arguments) -> None:
             f"{beside[0]}: would be a painting, because only the first name, {content}, is the"
             f" photo; for many photos name their folder, as in {example}"
         )
-    log.warning(
-        "only %s is the photo, the other %d pictures beside it are paintings; for many photos name"
-        " their folder, as in %s",
-        content,
-        len(beside),
-        example,
-    )
+    if several or options.blend:  # otherwise several STYLEs are refused in any case
+        log.warning(
+            "only %s is the photo, the other %d pictures beside it are paintings; for many photos"
+            " name their folder, as in %s",
+            content,
+            len(beside),
+            example,
+        )
 
 
 def describe(error: Exception) -> tuple[int, str]:
