@@ -18,6 +18,7 @@ import torch
 from conftest import files_in
 from PIL import Image
 
+import stylize.transfer.stylizer as module
 from stylize import DeviceError, OptimizationError, Stylizer, files, stylize
 from stylize.callbacks.autosave import Autosave
 from stylize.images import encode
@@ -381,15 +382,15 @@ def test_free_memory_is_compared_once_when_a_run_resumes(
     small: Any, interrupted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the checkpoint was loaded, some of what the run needs is no longer free."""
-    fit = Stylizer.fit_to_memory
+    fit = module.Stylizer.fit_to_memory
     jobs: list[Job] = []
 
-    def record_and_fit(self: Stylizer, job: Job) -> Job:
+    def record_and_fit(self: module.Stylizer, job: Job) -> Job:
         jobs.append(job)
         return fit(self, job)
 
     interrupted(20)
-    monkeypatch.setattr(Stylizer, "fit_to_memory", record_and_fit)
+    monkeypatch.setattr(module.Stylizer, "fit_to_memory", record_and_fit)
     assert "resuming" in small().stderr
     assert len(jobs) == 1
 
