@@ -201,7 +201,7 @@ def test_snapshots_are_not_written_through_a_link(run: Any, tmp_path: Path, phot
         ("-o a.png --mask color.png", "color.png: is a colour picture"),
         ("-o a.png --background nocolor", "'nocolor' is not a colour"),
         ("-o a.png --color red", "'red' is not one of 'style', 'content', 'match'"),
-        ("-o a.png --recipe in.gif", "in.gif: carries no recipe"),
+        ("-o a.png --recipe in.gif", "in.gif: not a picture in a format that stylize writes"),
         ("--show-recipe none.png", "none.png: cannot be read"),
         ("-o a.png --preset impressive", "'impressive' is not one of"),
     ],

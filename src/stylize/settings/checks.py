@@ -91,7 +91,7 @@ def size(low: int, high: int, *words: str) -> Check:
         except OptionError:
             others = ("a multiple as in 200%", "a size on paper as in 8x10in")
             expected = _any_of(f"{low} to {high}", *words, *SCREENS, *others)
-            raise OptionError(f"{option} must be {expected} (got {value!r})") from None
+            raise OptionError(f"{option} must be {expected} (got {shown(value)})") from None
 
     return check
 
