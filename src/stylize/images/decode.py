@@ -8,29 +8,17 @@ they are used. This module does not know the names of files: messages have no na
 import io
 import logging
 import math
-import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from PIL import ExifTags, Image
-from PIL.TiffImagePlugin import (
-    BITSPERSAMPLE,
-    COMPRESSION,
-    ICCPROFILE,
-    STRIPBYTECOUNTS,
-    STRIPOFFSETS,
-    TILEBYTECOUNTS,
-    TILELENGTH,
-    TILEOFFSETS,
-    TILEWIDTH,
-    TiffImageFile,
-)
+from PIL.TiffImagePlugin import BITSPERSAMPLE, ICCPROFILE, TiffImageFile
 
 from ..errors import PictureError, shortened
-from . import heif, raw
+from . import heif, limits, raw
 from .opening import is_raw, open_picture
 
 if TYPE_CHECKING:
@@ -48,17 +36,6 @@ _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_COLOUR_SPACES = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk"}
 _WHITE_IS_ZERO = 0  # a PhotometricInterpretation: grey levels are inverted
 _PREMULTIPLIED, _STRAIGHT = 1, 2  # the kinds of TIFF's ExtraSamples that are alpha
-
-#: A JPEG has at most so many scans; programs write about ten.
-MOST_SCANS = 50
-#: A marker in a JPEG: 255 and its kind. Among the bits of a scan 255 is followed by 0, or by one of
-#: eight kinds that mean nothing here.
-_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
-_JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
-#: Kinds of markers that no length follows.
-_JPEG_MARKERS_ALONE = (0x01, 0xD8)
-#: The number of the compression of a TIFF whose parts are JPEGs.
-_JPEG_IN_TIFF = 7
 
 #: Pixels that are converted at a time.
 _BAND = 2**20
@@ -120,7 +97,7 @@ def decode(data: bytes, side: int | None = None) -> Decoded:
                 raise
             return _decode_by_tifffile(data)  # Pillow may not know its compression
         with image:
-            _check_cost(image, data)
+            limits.check_cost(image, data)
             if side:
                 image.draft("RGB", (side, side))
             bits_in_png_header = data[24] if image.format == "PNG" else 0
@@ -164,83 +141,6 @@ def _library_warnings_silenced() -> Iterator[None]:
         finally:
             for logger, disabled in zip(loggers, disabled_before, strict=True):
                 logger.disabled = disabled
-
-
-def most_bytes() -> float:
-    """The most bytes that a file may have, and that the samples of a picture may take.
-
-    They are those of a picture of Pillow's limit, with four channels of 16 bits.
-    """
-    return 8 * (Image.MAX_IMAGE_PIXELS or math.inf)
-
-
-def _check_cost(image: Image.Image, data: bytes) -> None:
-    """Check that a picture takes no more to decode than its size in pixels makes one expect.
-
-    Args:
-        image: the picture, of which only the header has been read.
-        data: the file.
-
-    Raises:
-        PictureError: it has far too many scans, or tiles that are far larger than itself.
-        ValueError: the file is damaged.
-    """
-    if image.format in ("JPEG", "MPO"):
-        _check_jpegs(data, [(0, len(data))])
-    if not isinstance(image, TiffImageFile):
-        return
-    tags = image.tag_v2
-    across, down = tags.get(TILEWIDTH, 0), tags.get(TILELENGTH, 0)
-    if not all(isinstance(side, int) for side in (across, down)):
-        raise ValueError("its header is damaged")
-    if across and down:
-        tiles = math.ceil(image.width / across) * math.ceil(image.height / down)
-        bits = max(tags.get(BITSPERSAMPLE, [1]))
-        _check_bytes(tiles * across * down * len(image.getbands()) * bits / 8)
-    if tags.get(COMPRESSION) == _JPEG_IN_TIFF:
-        starts, sizes = (
-            tags.get(tile) or tags.get(strip) or ()
-            for tile, strip in (
-                (TILEOFFSETS, STRIPOFFSETS),
-                (TILEBYTECOUNTS, STRIPBYTECOUNTS),
-            )
-        )
-        _check_jpegs(data, list(zip(starts, sizes, strict=True)))
-
-
-def _check_bytes(needed: float) -> None:
-    """Raise `PictureError` if samples take more than `most_bytes`."""
-    if needed > most_bytes():
-        raise PictureError(
-            f"would take more than {most_bytes() / 1e6:.0f} MB to decode; save it with at most 16"
-            " bits a channel, and without large tiles"
-        )
-
-
-def _check_jpegs(data: bytes, parts: Sequence[tuple[int, int]]) -> None:
-    """Check that JPEGs have no more scans than programs write: each takes time for all pixels.
-
-    Args:
-        data: the file.
-        parts: start and length of each JPEG in it.
-
-    Raises:
-        PictureError: one has far more.
-        ValueError: the parts overlap.
-    """
-    if sum(size for _, size in parts) > len(data):
-        raise ValueError("parts of the picture overlap")
-    for start, size in parts:
-        scans, place = 0, start
-        while marker := _JPEG_MARKER.search(data, place, start + size):
-            kind, place = marker[1][0], marker.end()
-            if kind == _JPEG_END:
-                break
-            if kind not in _JPEG_MARKERS_ALONE:
-                place += int.from_bytes(data[place : place + 2], "big")
-            scans += kind == _JPEG_SCAN
-            if scans > MOST_SCANS:
-                raise PictureError(f"a JPEG of more than {MOST_SCANS} scans; save it again first")
 
 
 def _png_samples(data: bytes) -> "NDArray[Any]":
@@ -371,12 +271,11 @@ def _check_tiff(page: "TiffPage", data: bytes) -> str:
         Image.DecompressionBombError: it is above Pillow's limit.
         ValueError: the file is damaged.
     """
-    limit = Image.MAX_IMAGE_PIXELS or math.inf
     sizes = [page.imagewidth, page.imagelength, page.samplesperpixel, page.rowsperstrip]
     if not all(isinstance(size, int) for size in [*sizes, page.tilewidth, page.tilelength]):
         # A damaged tag can be a long tuple, and multiplying it would take almost forever.
         raise ValueError("its header is damaged")
-    if page.imagewidth * page.imagelength > limit:
+    if page.imagewidth * page.imagelength > limits.most_pixels():
         raise Image.DecompressionBombError
     space = _TIFF_COLOUR_SPACES.get(page.photometric, "")
     if not (
@@ -394,15 +293,15 @@ def _check_tiff(page: "TiffPage", data: bytes) -> str:
             " RGB first"
         )
     assert page.dtype  # of one of the kinds above
-    _check_bytes(math.prod(page.chunked) * math.prod(page.chunks) * page.dtype.itemsize)
+    limits.check_bytes(math.prod(page.chunked) * math.prod(page.chunks) * page.dtype.itemsize)
     # tifffile would fill missing parts with black.
     parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if len(parts) != math.prod(page.chunked) or not all(
         start > 0 and size > 0 and start + size <= len(data) for start, size in parts
     ):
         raise ValueError("parts of the picture are missing")
-    if page.compression == _JPEG_IN_TIFF:
-        _check_jpegs(data, parts)
+    if page.compression == limits.JPEG_IN_TIFF:
+        limits.check_jpegs(data, parts)
     return space
 
 

@@ -15,7 +15,8 @@ from PIL import Image, ImageColor, UnidentifiedImageError
 
 from .. import files
 from ..errors import DeviceError, PictureError, shortened
-from .decode import Decoded, decode, decode_image, most_bytes
+from .decode import Decoded, decode, decode_image
+from .limits import most_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -380,10 +381,12 @@ def load_mask(source: Source, name: str = "mask", inverted: bool = False) -> "ND
     picture = flatten(original, "#000000")
     depth_factor = picture.white // 255
     spread = picture.pixels.max(axis=2) - picture.pixels.min(axis=2)
-    if spread.mean() > _LARGEST_MASK_SPREAD * depth_factor and original.transparent:
+    if spread.mean() > _LARGEST_MASK_SPREAD * depth_factor:
+        if not original.transparent:
+            raise PictureError(
+                f"{picture.name}: is a colour picture; a mask is black, white and grey"
+            )
         picture = replace(original, pixels=original.pixels[:, :, 3:])
-    elif spread.mean() > _LARGEST_MASK_SPREAD * depth_factor:
-        raise PictureError(f"{picture.name}: is a colour picture; a mask is black, white and grey")
     grey: NDArray[np.float32] = picture.pixels.mean(axis=2, dtype=np.float32)
     shown, other = ("white", "black")[:: -1 if inverted else 1]
     if inverted:

@@ -5,13 +5,14 @@ import functools
 import os
 import stat
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from PIL import ExifTags, Image
 
 from ..errors import PictureError
 from ..files import open_regular, stat_key
+from .limits import most_pixels
 from .opening import open_picture
 from .picture import load_picture
 
@@ -64,14 +65,12 @@ def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 @functools.lru_cache(maxsize=10_000)
 def _cached_size(path: str, _stat_key: object) -> tuple[int, int]:
     """Return `picture_size` of a file; `_stat_key` changes when the file does."""
-    with contextlib.suppress(Exception), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with open_regular(path) as file, open_picture(file) as image:
-            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
-                raise ValueError("too large; load_picture below raises the error for the user")
-            is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-            width, height = image.size
-            return (height, width) if is_turned else (width, height)
+    with contextlib.suppress(Exception), _header(path) as image:
+        if image.width * image.height > most_pixels():
+            raise ValueError("too large; load_picture below raises the error for the user")
+        is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        width, height = image.size
+        return (height, width) if is_turned else (width, height)
     # Pillow cannot read the file. Another library can, or `load_picture` raises the error.
     return load_picture(path).size
 
@@ -81,13 +80,20 @@ def is_complete(path: str | os.PathLike[str]) -> bool:
 
     A picture above Pillow's limit, which `load_picture` does not read, counts as complete.
     """
-    with contextlib.suppress(Exception), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with open_regular(path) as file, open_picture(file) as image:
-            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
-                return True
+    with contextlib.suppress(Exception), _header(path) as image:
+        if image.width * image.height > most_pixels():
+            return True
     try:
         load_picture(path)
         return True
     except PictureError:
         return False
+
+
+@contextlib.contextmanager
+def _header(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """Open a picture without reading its pixels, so that Pillow need not warn of their number."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with open_regular(path) as file, open_picture(file) as image:
+            yield image

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from ..errors import PictureError
+from .limits import most_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def develop(data: bytes) -> "NDArray[Any]":
             'is a raw photo; run pip install "neural-stylize[raw]", or save it as JPEG first'
         ) from error
     with rawpy.imread(io.BytesIO(data)) as raw:
-        if raw.sizes.width * raw.sizes.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
+        if raw.sizes.width * raw.sizes.height > most_pixels():
             raise Image.DecompressionBombError
         return raw.postprocess(
             output_bps=16,
