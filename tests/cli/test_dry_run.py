@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Painter, files_in
+from PIL import Image
 
 from stylize.settings.options import EFFORTS
 from stylize.transfer.scales import FIXED_COST
@@ -41,6 +42,15 @@ def test_every_picture_is_listed_with_an_estimate_and_nothing_is_written(
     assert (single.exit_code, single.stdout.count("\n")) == (0, 3)
     assert files_in(".") == before
     assert not Painter.calls
+
+
+def test_a_mask_is_checked_the_way_round_in_which_it_is_used(run_on_folders: Any) -> None:
+    Image.new("L", (40, 30)).save("black.png")
+    args = ["photos/a.png", "styles/x.png", "-o", "new.png", "--dry-run", "--mask"]
+    assert run_on_folders(*args, "not:black.png").exit_code == 0
+    refused = run_on_folders(*args, "black.png")
+    assert refused.exit_code == 3
+    assert "black.png: is black all over" in refused.stderr
 
 
 @pytest.mark.parametrize(

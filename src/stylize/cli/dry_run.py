@@ -15,7 +15,6 @@ from .. import files
 from ..errors import DeviceError, ExitCode, OptionError, PictureError, StylizeError, WeightsError
 from ..images import encode
 from ..images.picture import load_mask, load_picture
-from ..network.names import WEIGHTS, split_weights
 from ..settings.options import Options
 from ..settings.recipe import parse
 from ..transfer import memory
@@ -193,14 +192,13 @@ def _refusal(options: Options) -> StylizeError | None:
     The photos are not decoded, which would take long; of these only the heads are read.
     """
     try:
-        for path in options.mask:
-            load_mask(load_picture(path))
+        for path, inverted in zip(options.mask_files, options.masks_inverted, strict=True):
+            load_mask(path, inverted=inverted)
         for path in options.pictures_named.values():
             load_picture(path)
-        if options.weights not in WEIGHTS:
-            path = split_weights(options.weights)[0]
-            if not os.path.isfile(path):
-                raise WeightsError(f"{path}: no such file; give auto, oxford or torchvision")
+        weights = options.weights_file
+        if weights and not os.path.isfile(weights):
+            raise WeightsError(f"{weights}: no such file; give auto, oxford or torchvision")
     except StylizeError as error:
         return error
     return None

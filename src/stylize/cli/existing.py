@@ -6,7 +6,6 @@ from typing import Any
 from .. import files
 from ..errors import OutputError, PictureError
 from ..images import encode, probe
-from ..network.names import WEIGHTS, split_weights
 from ..settings import recipe
 from ..settings.recipe import Recipe
 from .task import Task
@@ -74,6 +73,6 @@ def input_digests(task: Task) -> dict[str, Any]:
     if options.mask:
         digests["masks"] = options.mask_digests(map(files.digest, options.mask_files))
     digests |= {name: files.digest(path) for name, path in options.pictures_named.items()}
-    if options.weights not in WEIGHTS:
-        digests["weights"] = files.digest(split_weights(options.weights)[0])
+    if options.weights_file:
+        digests["weights"] = files.digest(options.weights_file)
     return digests

@@ -12,7 +12,6 @@ from .. import files
 from ..callbacks.autosave import Autosave, is_checkpoint
 from ..errors import WeightsError
 from ..images.picture import PictureFile
-from ..network.names import WEIGHTS, split_weights
 from ..settings.options import Options
 from . import single
 from .cluster import LATER, Cluster, Finished, Later, Shared
@@ -177,10 +176,8 @@ class Courier(Executor[Assignment, Outcome | None]):
         Raises:
             WeightsError: it cannot be read.
         """
-        if options.weights in WEIGHTS:
-            return None
-        if self._weights is None:
-            path = split_weights(options.weights)[0]
+        path = options.weights_file
+        if path and self._weights is None:
             try:
                 with files.open_regular(path) as file:
                     self._weights = self._cluster.share(file.read())

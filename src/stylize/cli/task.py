@@ -13,7 +13,6 @@ from typing import Any
 
 from ..errors import ExitCode, OptionError, StylizeError
 from ..files import file_id, real_target
-from ..network.names import WEIGHTS, split_weights
 from ..settings.options import Options, flag
 from .arguments import Arguments
 from .terminal import byte_stream
@@ -64,8 +63,7 @@ class Task:
         options = self.options
         files = [self.content, *self.styles, *self.arguments.settings_files, *options.mask_files]
         files += options.pictures_named.values()
-        files += [split_weights(options.weights)[0]] if options.weights not in WEIGHTS else []
-        return files
+        return files + ([options.weights_file] if options.weights_file else [])
 
     @property
     def outputs(self) -> dict[str, tuple[str, int]]:

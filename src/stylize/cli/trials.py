@@ -15,7 +15,6 @@ from itertools import filterfalse
 
 from ..errors import ExitCode, OptionError, OutputError, PictureError
 from ..images import encode
-from ..network.names import WEIGHTS
 from .arguments import Arguments
 from .batch import run_tasks, scales_of
 from .combinations import Trial
@@ -97,7 +96,7 @@ def command(task: Task, trial: Trial, size: tuple[int, int]) -> str:
     words = ["stylize", task.content, *task.styles, how, task.output]
     words += [word for mask in options.mask for word in ("--mask", mask)]
     words += ["--init", options.init] if "init" in options.pictures_named else []
-    words += ["--weights", options.weights] if options.weights not in WEIGHTS else []
+    words += ["--weights", options.weights] if options.weights_file else []
     words += ["-s", str(max(LARGE, 2 * max(size))), "-o", f"{base}-large{suffix}"]
     # A path that begins with a dash would be taken for an option.
     files = {task.content, *task.styles, task.output}

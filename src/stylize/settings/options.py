@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import OptionError, shown
-from ..network.names import WEIGHTS
+from ..network.names import WEIGHTS, split_weights
 from . import checks, printing
 from .checks import INVERTED
 from .presets import PRESETS
@@ -349,12 +349,20 @@ class Options:
         start = len(INVERTED)
         return tuple(m[start:] if m.startswith(INVERTED) else m for m in self.mask)
 
+    @property
+    def masks_inverted(self) -> tuple[bool, ...]:
+        """Whether each mask applies where it is black."""
+        return tuple(mask.startswith(INVERTED) for mask in self.mask)
+
     def mask_digests(self, digests: Iterable[str]) -> list[str]:
         """Return what a recipe says about the masks, from the digests of their files."""
-        return [
-            INVERTED + digest if mask.startswith(INVERTED) else digest
-            for mask, digest in zip(self.mask, digests, strict=True)
-        ]
+        pairs = zip(self.masks_inverted, digests, strict=True)
+        return [INVERTED + digest if inverted else digest for inverted, digest in pairs]
+
+    @property
+    def weights_file(self) -> str | None:
+        """The path of the network's weights; None for those that have a name."""
+        return None if self.weights in WEIGHTS else split_weights(self.weights)[0]
 
     @property
     def density(self) -> int | None:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..errors import OptionError, PictureError
 from ..images.picture import Picture, Source, load_mask, load_picture
 from ..images.probe import picture_size
-from ..network.names import WEIGHTS, parse_layers, smallest_side, split_weights
-from ..settings.checks import INVERTED
+from ..network.names import parse_layers, smallest_side
 from ..settings.options import STARTS, Options, flag
 from .scales import Scale, check_shorter_side, plan_scales, result_size, scales_beyond
 
@@ -91,8 +90,8 @@ class Job:
             _check_visible(picture)
         masks = [load_picture(find(path)) for path in options.mask_files]
         maps = [
-            load_mask(picture, inverted=mask.startswith(INVERTED))
-            for mask, picture in zip(options.mask, masks, strict=True)
+            load_mask(picture, inverted=inverted)
+            for picture, inverted in zip(masks, options.masks_inverted, strict=True)
         ]
         content_layers, style_layers = layer_factors(options)
         smallest = smallest_side([*content_layers, *style_layers])
@@ -124,8 +123,8 @@ class Job:
             digests["enlarge"] = smaller.digest
         pictures = filter(None, (content_picture, *style_pictures, *masks, start, smaller))
         inputs = {picture.path for picture in pictures} - {""}
-        if options.weights not in WEIGHTS:
-            inputs.add(os.path.abspath(split_weights(options.weights)[0]))
+        if options.weights_file:
+            inputs.add(os.path.abspath(options.weights_file))
         return cls(
             options=options,
             content=content_picture,
