@@ -5,7 +5,6 @@ torch is not imported before there is something to paint.
 
 import contextlib
 import functools
-import itertools
 import logging
 import os
 import time
@@ -71,8 +70,7 @@ def run_tasks(
     for row in rows:
         _report(arguments, row)
         page.fail(row)
-    not_started = len(tasks)
-    number = itertools.count(1)
+    total = not_started = len(tasks)
     if rows and arguments.fail_fast:
         tasks = []
     error: KeyboardInterrupt | StylizeError | None = None
@@ -84,7 +82,7 @@ def run_tasks(
             for row in painted:
                 not_started -= 1
                 rows.append(row)
-                _report(arguments, row, f"{next(number)}/{len(tasks)}  ")
+                _report(arguments, row, f"{total - not_started}/{total}  ")
     except (KeyboardInterrupt, StylizeError) as raised:
         error = raised
     except BaseException:  # a bug

@@ -96,8 +96,9 @@ def connect(address: str, threads: int) -> Connection:
     if ray.is_initialized():
         return Connection(ray, ended_here=False)
     place = f"--cluster {address}"
-    if address == "auto" and (address := os.environ.get("RAY_ADDRESS", "auto")) != "auto":
-        place = f"RAY_ADDRESS={address}"
+    named = os.environ.get("RAY_ADDRESS", "auto")
+    if address == "auto" and named != "auto":
+        address, place = named, f"RAY_ADDRESS={named}"
         if address != "local" and not _is_address(address):
             raise DeviceError(f"{place}: give HOST:PORT of a Ray cluster's head, or unset it")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}

@@ -105,7 +105,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     context_settings={"auto_envvar_prefix": config.PREFIX, "max_content_width": 100},
     epilog=EPILOG,
 )
-# The required arguments are checked in `_require`, because some flags work without them.
+# `mistakes.check_complete` checks the required ones, because some flags work without them.
 @click.argument("content", metavar="CONTENT", type=PATH, required=False)
 @click.argument("styles", metavar="STYLE...", type=PATH, nargs=-1)
 @click.option(

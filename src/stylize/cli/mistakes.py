@@ -27,17 +27,14 @@ def check_complete(
     Raises:
         OptionError: one of them is missing; the message says what to type.
     """
-    missing = []
-    if pairs:
-        if content:
-            raise OptionError(f"--pairs: its file names photos and paintings; leave {content} out")
-        content, styles = pairs, [pairs]
-    if not content:
-        missing.append("a photo")
-    if not styles:
-        missing.append("a painting")
-    if not output:
-        missing.append("a name for the result (-o)")
+    if pairs and content:
+        raise OptionError(f"--pairs: its file names photos and paintings; leave {content} out")
+    needed = {
+        "a photo": content or pairs,
+        "a painting": styles or pairs,
+        "a name for the result (-o)": output,
+    }
+    missing = [what for what, given in needed.items() if not given]
     if missing:
         *most, last = missing
         names = f"{', '.join(most)} and {last}" if most else last

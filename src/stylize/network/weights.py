@@ -22,9 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import files
 from ..errors import WeightsError
-from ..files import sha256
+from ..files import open_regular, sha256
 from . import pickled
 from .names import BLOCKS, CHANNELS, split_weights
 
@@ -215,7 +214,7 @@ def _read_state(path: Path, data: bytes | None = None) -> dict[str, Any]:
     """
     safe = path.suffix == ".safetensors"
     try:
-        with files.open_regular(path) if data is None else io.BytesIO(data) as file:
+        with open_regular(path) if data is None else io.BytesIO(data) as file:
             if file.seek(0, io.SEEK_END) > _LARGEST_FILE:
                 raise WeightsError(f"{path}: larger than 2 GB; a VGG-19 is not")
             file.seek(0)

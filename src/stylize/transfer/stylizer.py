@@ -150,9 +150,11 @@ class Stylizer:
             if getattr(job.options, name) != getattr(self.options, name):
                 raise OptionError(f"{flag(name)}: is fixed for a Stylizer; make another one")
         started = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
-        run = Run(job, started, list(checkpoint.losses) if checkpoint else [], inputs=job.inputs)
-        if checkpoint and checkpoint.path:
-            run.inputs = (*job.inputs, checkpoint.path)
+        losses, inputs = [], job.inputs
+        if checkpoint:
+            losses = [*checkpoint.losses]
+            inputs += (checkpoint.path,) if checkpoint.path else ()
+        run = Run(job, started, losses, inputs=inputs)
         step: Step | None = None
         complete, fault = True, ""
         # The total variation and Adam need what inference mode forbids.
