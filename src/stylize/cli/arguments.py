@@ -39,7 +39,7 @@ def _option(help: str, *, default: Any, shown: str = "", **declared: Any) -> Any
     """Make a field that is an option of the command.
 
     Args:
-        help: text for `--help` and the README.
+        help: text for `--help` and the manual.
         default: of the field and the option.
         shown: how `--help` words the default; "" where the help says it.
         **declared: what click is told: `names` for the short forms, and the rest as it is.
