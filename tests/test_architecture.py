@@ -18,7 +18,7 @@ MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
 
 #: The packages and modules of `stylize` from the bottom up. Each imports from itself and from
 #: those before it.
-ORDER = ("errors", "files", "network", "settings", "images", "transfer", "callbacks", "api", "cli")
+ORDER = ("errors", "silence", "files", "network", "settings", "images", "transfer", "callbacks", "api", "cli")
 #: These two are above all others.
 ENTRIES = ("__init__", "__main__")
 

@@ -3,12 +3,12 @@
 import logging
 import sys
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # a notebook without ipywidgets has bars of text
+from ..silence import warnings_silenced
+
+with warnings_silenced():  # a notebook without ipywidgets has bars of text
     from tqdm.auto import tqdm
 
 if TYPE_CHECKING:

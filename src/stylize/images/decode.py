@@ -6,11 +6,9 @@ they are used. This module does not know the names of files: messages have no na
 """
 
 import io
-import logging
 import math
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,7 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import BITSPERSAMPLE, ICCPROFILE, TiffImageFile
 
 from ..errors import PictureError, shortened
+from ..silence import warnings_silenced
 from . import heif, limits, raw
 from .opening import is_raw, open_picture
 
@@ -49,9 +48,6 @@ _DROPPED_CAMERA_TAGS = (40962, 40963, 37500, 40965)
 #: The size of a JPEG segment, in which EXIF must fit; no other format has a lower limit.
 _LARGEST_EXIF = 65533
 
-#: Loggers that report damage in metadata which is not used here.
-_SILENCED_LOGGERS = ("imagecodecs", "tifffile", "PIL.TiffImagePlugin")
-
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
@@ -80,23 +76,24 @@ def decode(data: bytes, side: int | None = None) -> Decoded:
     Raises:
         PictureError: the file is of a kind that cannot be read, or would take too much memory or
             time.
-        Image.DecompressionBombWarning, Image.DecompressionBombError: the picture is above Pillow's
-            limit of 89 megapixels. No memory of that size was allocated.
+        Image.DecompressionBombError: the picture is above Pillow's limit of 89 megapixels. No
+            memory of that size was allocated.
         UnidentifiedImageError: the file is not a picture.
         Exception: any other error means that the file is damaged or cut short.
     """
-    with _library_warnings_silenced():
+    with warnings_silenced():
         if is_raw(io.BytesIO(data)):
             return Decoded(raw.develop(data))
         try:
             image = open_picture(io.BytesIO(data))
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        except Image.DecompressionBombError:
             raise
         except Exception:
             if not data.startswith(_TIFF_SIGNATURES):
                 raise
             return _decode_by_tifffile(data)  # Pillow may not know its compression
         with image:
+            limits.check_pixels(*image.size)
             limits.check_cost(image, data)
             if side:
                 image.draft("RGB", (side, side))
@@ -122,25 +119,8 @@ def decode_image(image: Image.Image) -> Decoded:
     """
     if not all(image.size):
         raise PictureError("has no pixels")
-    with _library_warnings_silenced():
+    with warnings_silenced():
         return _decode_by_pillow(image, profile=heif.profile(image))
-
-
-@contextmanager
-def _library_warnings_silenced() -> Iterator[None]:
-    """Hide warnings about damaged metadata that is not used; turn those about bombs into errors."""
-    loggers = [logging.getLogger(name) for name in _SILENCED_LOGGERS]
-    disabled_before = [logger.disabled for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for logger in loggers:
-            logger.disabled = True
-        try:
-            yield
-        finally:
-            for logger, disabled in zip(loggers, disabled_before, strict=True):
-                logger.disabled = disabled
 
 
 def _png_samples(data: bytes) -> "NDArray[Any]":
@@ -275,8 +255,7 @@ def _check_tiff(page: "TiffPage", data: bytes) -> str:
     if not all(isinstance(size, int) for size in [*sizes, page.tilewidth, page.tilelength]):
         # A damaged tag can be a long tuple, and multiplying it would take almost forever.
         raise ValueError("its header is damaged")
-    if page.imagewidth * page.imagelength > limits.most_pixels():
-        raise Image.DecompressionBombError
+    limits.check_pixels(page.imagewidth, page.imagelength)
     space = _TIFF_COLOUR_SPACES.get(page.photometric, "")
     if not (
         space

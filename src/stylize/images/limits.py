@@ -39,6 +39,12 @@ def most_pixels() -> float:
     return Image.MAX_IMAGE_PIXELS or math.inf
 
 
+def check_pixels(width: int, height: int) -> None:
+    """Raise `Image.DecompressionBombError` above `most_pixels`, where Pillow would only warn."""
+    if width * height > most_pixels():
+        raise Image.DecompressionBombError
+
+
 def most_bytes() -> float:
     """The most bytes that a file may have, and that the samples of a picture may take.
 

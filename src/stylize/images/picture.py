@@ -174,7 +174,7 @@ def load_picture(source: Source, name: str = "picture", side: int | None = None)
         pixels = _drop_opaque_alpha(decoded.pixels)
     except PictureError as error:
         raise PictureError(f"{name}: {error}") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
         raise PictureError(
             f"{name}: larger than {limit} megapixels; scale it down first"

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import os
 import stat
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from PIL import ExifTags, Image
 
 from ..errors import PictureError
 from ..files import open_regular, stat_key
+from ..silence import warnings_silenced
 from .limits import most_pixels
 from .opening import open_picture
 from .picture import load_picture
@@ -93,7 +93,5 @@ def is_complete(path: str | os.PathLike[str]) -> bool:
 @contextlib.contextmanager
 def _header(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     """Open a picture without reading its pixels, so that Pillow need not warn of their number."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with open_regular(path) as file, open_picture(file) as image:
-            yield image
+    with warnings_silenced(), open_regular(path) as file, open_picture(file) as image:
+        yield image

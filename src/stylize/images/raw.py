@@ -3,10 +3,8 @@
 import io
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from ..errors import PictureError
-from .limits import most_pixels
+from .limits import check_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,8 +28,7 @@ def develop(data: bytes) -> "NDArray[Any]":
             'is a raw photo; run pip install "neural-stylize[raw]", or save it as JPEG first'
         ) from error
     with rawpy.imread(io.BytesIO(data)) as raw:
-        if raw.sizes.width * raw.sizes.height > most_pixels():
-            raise Image.DecompressionBombError
+        check_pixels(raw.sizes.width, raw.sizes.height)
         return raw.postprocess(
             output_bps=16,
             output_color=rawpy.ColorSpace.sRGB,

@@ -6,7 +6,6 @@ PNG's text chunk `stylize`, and in the XMP of all other formats.
 
 import json
 import os
-import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import OptionError, PictureError, shortened, shown
 from ..files import open_regular
+from ..silence import warnings_silenced
 from . import printing
 from .options import WORDS, WRITABLE, Options, flag
 
@@ -298,10 +298,12 @@ def _read_text(name: str) -> str:
         PictureError: the file cannot be read, or has no recipe.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # no pixels are read, so that their number is harmless
-            with open_regular(name) as file, Image.open(file, formats=WRITABLE) as image:
-                chunk, xmp = image.info.get(KEY), image.info.get("xmp")
+        with (
+            warnings_silenced(),  # no pixels are read, so that their number is harmless
+            open_regular(name) as file,
+            Image.open(file, formats=WRITABLE) as image,
+        ):
+            chunk, xmp = image.info.get(KEY), image.info.get("xmp")
     except UnidentifiedImageError as error:
         raise PictureError(f"{name}: not a picture in a format that stylize writes") from error
     except Exception as error:  # Pillow's readers raise many kinds of errors for damaged files

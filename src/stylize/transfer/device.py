@@ -4,13 +4,13 @@ import os
 import platform
 import shutil
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from ..errors import DeviceError
+from ..silence import warnings_silenced
 from . import memory
 
 #: GPUs with memory of their own, as torch names them: NVIDIA's and AMD's (cuda), Intel's (xpu).
@@ -42,8 +42,7 @@ def accelerator() -> str | None:
 
     A build of torch supports one kind.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of a missing driver when merely asked
+    with warnings_silenced():  # torch warns of a missing driver when merely asked
         device = torch.accelerator.current_accelerator(check_available=True)
     return device.type if device else None
 
