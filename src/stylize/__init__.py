@@ -8,21 +8,20 @@ Example:
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .errors import (
-    DeviceError,
-    OptimizationError,
-    OptionError,
-    OutputError,
-    PictureError,
-    StylizeError,
-    WeightsError,
-)
-from .settings.options import Options
-from .settings.presets import PRESETS
-
 if TYPE_CHECKING:
     from .api.calls import Stylizer, stylize
     from .callbacks.film import Timelapse
+    from .errors import (
+        DeviceError,
+        OptimizationError,
+        OptionError,
+        OutputError,
+        PictureError,
+        StylizeError,
+        WeightsError,
+    )
+    from .settings.options import Options
+    from .settings.presets import PRESETS
     from .settings.recipe import read_recipe
     from .transfer.result import Result
     from .transfer.step import STOP, Losses, Step
@@ -49,14 +48,24 @@ __all__ = [
     "stylize",
 ]
 
-#: The modules of the names that are imported only when they are asked for: torch takes seconds.
+#: The modules of the names that are imported only when they are asked for. torch takes seconds, and
+#: the command should be able to answer Ctrl-C at once.
 _LAZY = {
+    "PRESETS": ".settings.presets",
     "STOP": ".transfer.step",
+    "DeviceError": ".errors",
     "Losses": ".transfer.step",
+    "OptimizationError": ".errors",
+    "OptionError": ".errors",
+    "Options": ".settings.options",
+    "OutputError": ".errors",
+    "PictureError": ".errors",
     "Result": ".transfer.result",
     "Step": ".transfer.step",
+    "StylizeError": ".errors",
     "Stylizer": ".api.calls",
     "Timelapse": ".callbacks.film",
+    "WeightsError": ".errors",
     "read_recipe": ".settings.recipe",
     "stylize": ".api.calls",
 }

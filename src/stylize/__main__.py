@@ -1,6 +1,6 @@
 """`python -m stylize`, the same as `stylize`."""
 
-from .cli.main import command
+from .cli.startup import main
 
 if __name__ == "__main__":
-    command(prog_name="stylize")
+    main()

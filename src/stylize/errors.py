@@ -3,6 +3,7 @@
 A file of others may hold values of any length; `shown` makes a part of a message of them.
 """
 
+import errno
 from enum import IntEnum
 from typing import Any
 
@@ -21,7 +22,8 @@ class ExitCode(IntEnum):
     OPTIMIZATION = 7
     #: Some of several pictures failed. xargs exits with the same number then.
     SOME_FAILED = 123
-    #: Ctrl-C and SIGTERM, with the numbers that a shell gives them: 128 plus the signal's.
+    #: Ctrl-C and SIGTERM, with the numbers that a shell gives them: 128 plus the signal's. SIGHUP,
+    #: when the terminal is closed, counts as SIGTERM.
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -78,6 +80,13 @@ class OptimizationError(StylizeError):
     """The loss is not a finite number, so that nothing can be minimised."""
 
     exit_code = ExitCode.OPTIMIZATION
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that there is no memory left, be it to load a library."""
+    if isinstance(error, ImportError):
+        return "failed to map segment" in str(error) or "annot allocate memory" in str(error)
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
 
 
 def shown(value: Any) -> str:

@@ -249,14 +249,18 @@ def test_a_process_that_cannot_be_started_is_an_error(
 @POSIX
 @pytest.mark.parametrize("make", [Serial, lambda work: Processes(work, 2)])
 @pytest.mark.parametrize(
-    ("number", "exit_code"),
-    [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)],
+    ("name", "exit_code"),
+    [
+        ("SIGINT", ExitCode.INTERRUPTED),
+        ("SIGTERM", ExitCode.TERMINATED),
+        ("SIGHUP", ExitCode.TERMINATED),
+    ],
 )
 def test_a_signal_stops_the_run_early(
-    number: signal.Signals, exit_code: ExitCode, make: Callable[[Any], Executor[Any, Any]]
+    name: str, exit_code: ExitCode, make: Callable[[Any], Executor[Any, Any]]
 ) -> None:
     """Running tasks are asked to stop, no more are taken, and then `Interrupted` is raised."""
-    executor = make(Work)
+    executor, number = make(Work), signal.Signals[name]
     handler = signal.getsignal(number)
     messages: list[int] = []
 

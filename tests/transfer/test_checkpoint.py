@@ -415,16 +415,16 @@ def raise_signal_at(
 
 
 @pytest.mark.fault("Ctrl-C")
-@pytest.mark.fault("SIGTERM")
+@pytest.mark.fault("SIGTERM, or SIGHUP (the terminal is closed)")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent differently there")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)])
 def test_an_interrupted_command_resumes(
-    number: signal.Signals, code: int, small: Any, monkeypatch: pytest.MonkeyPatch
+    name: str, code: int, small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert small(*SHALLOW_OPTIONS).exit_code == 0
     unbroken = Path("out.png").read_bytes()
     Path("out.png").unlink()
-    undo = raise_signal_at(17, number, monkeypatch)
+    undo = raise_signal_at(17, signal.Signals[name], monkeypatch)
     assert small(*SHALLOW_OPTIONS).exit_code == code
     undo()
     assert Path("out.png").exists() == (code == 130), "Ctrl-C writes the picture so far"

@@ -7,9 +7,9 @@ import contextlib
 import logging
 import os
 import sys
-import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
+from importlib.metadata import version
 from typing import Any
 
 import click
@@ -21,7 +21,7 @@ from ..settings import config
 from ..settings.options import WORDS, Options
 from ..settings.presets import PRESETS, PURPOSES
 from ..settings.recipe import read_recipe, show_recipe
-from . import mistakes, parameters, terminal
+from . import mistakes, parameters, startup, terminal
 from .arguments import PATH, Arguments, Choice
 from .combinations import combine
 from .groups import in_groups
@@ -67,30 +67,46 @@ class _Command(cloup.Command):
         try:
             sys.exit(super().main(args, *rest, **{**extra, "standalone_mode": False}))
         except Exception as error:
-            if "--debug" in (sys.argv[1:] if args is None else args):
-                traceback.print_exc()
             code, message = mistakes.describe(error)
             with contextlib.suppress(OSError):
+                if "--debug" in (sys.argv[1:] if args is None else args):
+                    click.echo(terminal.traceback_of(error), err=True)
                 click.echo(terminal.one_line(f"stylize: {message}"), err=True)
             sys.exit(code)
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """See `click.Command`."""
+        with _ctrl_c_aborts():
+            return super().make_context(*args, **extra)
+
     def invoke(self, context: click.Context) -> Any:
-        try:
+        """See `click.Command`."""
+        with _ctrl_c_aborts():
             return super().invoke(context)
-        except KeyboardInterrupt as error:  # click would print an empty line first
-            raise click.Abort from error
 
 
-def _list_layers(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
-        terminal.print_text("\n".join(LAYERS))
-        context.exit()
+@contextlib.contextmanager
+def _ctrl_c_aborts() -> Iterator[None]:
+    """Raise what click itself raises after Ctrl-C, but without its empty line."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise click.Abort from error
 
 
-def _show_recipe(context: click.Context, _: click.Parameter, path: str | None) -> None:
-    if path is not None and not context.resilient_parsing:
-        terminal.print_text(show_recipe(path))
-        context.exit()
+def _printing(text: Callable[[click.Context, Any], str]) -> Callable[..., None]:
+    """The callback of an option that prints a text instead of painting.
+
+    Args:
+        text: makes the text from the context and the option's value.
+    """
+
+    def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
+        if value not in (None, False) and not context.resilient_parsing:
+            terminal.print_text(text(context, value))
+            context.exit()
+
+    return callback
 
 
 def _read_config(context: click.Context, _: click.Parameter, path: str | None) -> str | None:
@@ -154,7 +170,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     type=PATH,
     is_eager=True,
     expose_value=False,
-    callback=_show_recipe,
+    callback=_printing(lambda _, path: show_recipe(path)),
     help="Print how this picture, which stylize made, was painted, and exit.",
 )
 @command_line_option(
@@ -162,15 +178,26 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    callback=_list_layers,
+    callback=_printing(lambda *_: "\n".join(LAYERS)),
     help="Print the names of VGG-19's layers and exit.",
 )
 @click.option("-v", "--verbose/--no-verbose", help="Print what is being done.")
 @command_line_option("--debug", is_flag=True, help="Print the traceback of an error.")
-@click.version_option(
-    package_name="neural-stylize", message="%(prog)s %(version)s", allow_from_autoenv=False
+@command_line_option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_printing(lambda *_: f"stylize {version('neural-stylize')}"),
+    help="Print the version and exit.",
 )
-@click.help_option("-h", "--help", allow_from_autoenv=False)
+@click.help_option(
+    "-h",
+    "--help",
+    allow_from_autoenv=False,
+    callback=_printing(lambda context, _: context.get_help()),
+    help="Print this text and exit.",
+)
 @click.pass_context
 def command(context: click.Context, /, **typed: Any) -> int:
     """Paint the photo CONTENT in the style of the painting STYLE.
@@ -179,6 +206,8 @@ def command(context: click.Context, /, **typed: Any) -> int:
     """
     # Read when torch is loaded, which is later; workers inherit it.
     os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
+    if typed["verbose"] or typed["debug"]:
+        startup.show_libraries()
     if not typed["print_config"]:
         mistakes.check_complete(typed["content"], typed["styles"], typed["output"], typed["pairs"])
     recipe, source = typed["recipe"], "--recipe"

@@ -2,11 +2,21 @@
 
 import logging
 import os
+import traceback
 from collections.abc import Sequence
 
 import click
 
-from ..errors import DeviceError, ExitCode, OptionError, OutputError, StylizeError, shortened
+from ..errors import (
+    DeviceError,
+    ExitCode,
+    OptionError,
+    OutputError,
+    StylizeError,
+    is_out_of_memory,
+    shortened,
+    shown,
+)
 from ..settings import config
 from ..settings.guesses import option_meant
 from . import parameters
@@ -17,6 +27,8 @@ log = logging.getLogger(__name__)
 _EXAMPLE = "stylize photo.jpg painting.jpg -o out.jpg"
 #: The most characters of what click says about a value, which may come from a file.
 _LONGEST_REASON = 300
+#: How the names of the variables begin that a library reads.
+_VARIABLES = {"tqdm": ("TQDM_",), "torch": ("TORCH", "PYTORCH_")}
 
 
 def check_complete(
@@ -90,11 +102,26 @@ def describe(error: Exception) -> tuple[int, str]:
         return error.exit_code, message
     if isinstance(error, FileNotFoundError) and not _current_folder_exists():
         return OutputError.exit_code, "the current folder was deleted; change to another one"
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return DeviceError.exit_code, "not enough memory"
     if isinstance(error, click.Abort):  # what click makes of Ctrl-C
         return ExitCode.INTERRUPTED, "interrupted before there was a picture"
+    if refused := _variable_refused(error):
+        return ExitCode.USAGE, refused
     return ExitCode.BUG, f"a bug: {error!r}; please report it, with what --debug prints"
+
+
+def _variable_refused(error: Exception) -> str:
+    """A message about an environment variable that a library refuses; "" if there is none.
+
+    Libraries read some when they are imported, and their errors tell the value, not the name.
+    """
+    modules = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
+    library = modules[-1].partition(".")[0] if modules else ""
+    for name, value in os.environ.items():
+        if name.startswith(_VARIABLES.get(library, ())) and value and value in str(error):
+            return f"{name}={shown(value)}: {library} does not accept it; correct or unset it"
+    return ""
 
 
 def _no_such_option(error: click.NoSuchOption) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .. import files
-from ..errors import DeviceError, StylizeError
+from ..errors import DeviceError, StylizeError, is_out_of_memory
 from ..transfer.step import Step
 from .single import Resources, Watch, paint
 from .task import Outcome, Task
@@ -89,9 +89,9 @@ def attempt(work: Callable[[], Done], resources: Resources | None = None) -> Don
         if resources and error is resources.error:
             raise  # no picture can be painted
         return Outcome.failed(error)
-    except MemoryError:
-        return Outcome.failed(DeviceError("not enough memory"))
     except Exception as error:
+        if is_out_of_memory(error):
+            return Outcome.failed(DeviceError("not enough memory"))
         log.info("%s", traceback.format_exc())
         message = f"a bug: {error!r}; please report it, with what --verbose prints"
         return Outcome.failed(StylizeError(message))

@@ -8,11 +8,10 @@ import logging
 import os
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
-
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ..errors import ExitCode, OutputError, PictureError
 
@@ -52,6 +51,12 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def traceback_of(error: BaseException) -> str:
+    """The traceback of an error, each line of which is as `one_line` makes it."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "\n".join(map(one_line, lines))
+
+
 @contextlib.contextmanager
 def log_to_stderr(quiet: bool, verbose: bool) -> Iterator[None]:
     """Show the library's log on stderr, and suppress Python's warnings.
@@ -62,6 +67,8 @@ def log_to_stderr(quiet: bool, verbose: bool) -> Iterator[None]:
     """
     # If stderr is closed, tqdm and logging would use standard output, which the picture needs.
     shown = sys.stderr is not None
+    from tqdm.contrib.logging import logging_redirect_tqdm  # it fails if a variable is faulty
+
     handler = logging.StreamHandler(sys.stderr) if shown else logging.NullHandler()
     handler.setFormatter(_OneLine("stylize: %(message)s"))
     log.addHandler(handler)
@@ -98,8 +105,10 @@ def write_stdout(data: bytes) -> None:
         raise OutputError(f"standard output: cannot be written ({error.strerror})") from error
 
 
+#: Signals that end a run without a picture: from a supervisor, and from a terminal that is closed.
+_ENDING = (signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else []))
 #: Signals that stop a run. Terminals and supervisors send them to all processes of a command.
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, *_ENDING)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -116,24 +125,22 @@ class Interrupted(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def interrupted_by_sigterm() -> Iterator[None]:
-    """In the block SIGTERM raises `Interrupted`, as Ctrl-C raises `KeyboardInterrupt`."""
+    """In the block SIGTERM and SIGHUP raise `Interrupted`, as Ctrl-C does `KeyboardInterrupt`."""
 
     def interrupt(number: int, frame: "FrameType | None") -> None:
         raise Interrupted(ExitCode.TERMINATED)
 
-    before = signal.getsignal(signal.SIGTERM)
-    if before is signal.SIG_IGN:
+    with contextlib.ExitStack() as restored:
+        for number in _ENDING:
+            before = signal.getsignal(number)
+            if before is not signal.SIG_IGN:
+                signal.signal(number, interrupt)
+                restored.callback(signal.signal, number, before or signal.SIG_DFL)
         yield
-        return
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 class StopOnSignal:
-    """Lets the first Ctrl-C or SIGTERM stop the run after the current evaluation.
+    """Lets the first of `SIGNALS` stop the run after the current evaluation.
 
     The second signal ends the process at once, and so does the first one before the object has been
     called, when there is no picture yet.

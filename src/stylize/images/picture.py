@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from .. import files
-from ..errors import DeviceError, PictureError, shortened
+from ..errors import DeviceError, PictureError, is_out_of_memory, shortened
 from .decode import Decoded, decode, decode_image
 from .limits import most_bytes
 
@@ -184,9 +184,9 @@ def load_picture(source: Source, name: str = "picture", side: int | None = None)
             f"{name}: not a picture in a format that stylize can read;"
             " convert it to JPEG or PNG first"
         ) from error
-    except MemoryError as error:
-        raise DeviceError(f"{name}: not enough memory to read it") from error
     except Exception as error:  # the readers raise many kinds of errors for damaged files
+        if is_out_of_memory(error):
+            raise DeviceError(f"{name}: not enough memory to read it") from error
         reason = shortened(" ".join(str(error).split()))
         raise PictureError(f"{name}: damaged or cut short ({reason})") from error
     if decoded.remark:
