@@ -2,7 +2,10 @@
 
 import io
 import logging
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +177,35 @@ def test_options_without_effect_are_told_once(
 def test_options_and_a_preset_together_are_refused() -> None:
     with pytest.raises(OptionError, match="either options or a preset"):
         Stylizer(Options(), preset="paper")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked there")
+def test_a_forked_process_is_refused_rather_than_left_to_hang(photo: str, painting: str) -> None:
+    code = f"""
+import os, warnings
+from stylize import DeviceError, Stylizer, stylize
+warnings.simplefilter("ignore")  # newer Pythons warn of forks
+painter = Stylizer(size=32, iterations=1)
+painter({photo!r}, {painting!r})
+if not os.fork():
+    for paint in (painter, stylize):
+        try:
+            paint({photo!r}, {painting!r}, **({{}} if paint is painter else {{"size": 32}}))
+        except DeviceError as error:
+            print(error, flush=True)
+    os._exit(0)
+os.wait()
+painter({photo!r}, {painting!r})
+print("the parent paints on")
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120)
+    *refusals, last = process.stdout.decode().splitlines()
+    assert last == "the parent paints on", process.stderr
+    assert len(refusals) == 2
+    assert all('get_context("spawn")' in line for line in refusals)
+
+
+def test_a_dictionary_in_the_place_of_options_is_an_option_error() -> None:
+    options: Any = {"size": 32}
+    with pytest.raises(OptionError, match=r"options: give Options, not \{'size': 32\}"):
+        Stylizer(options)

@@ -169,6 +169,30 @@ def test_the_picture_is_written_although_the_film_or_a_snapshot_fails(
     assert Path("b.gif").exists() == (failing == "snapshots"), "the other one is written"
 
 
+@pytest.mark.parametrize("method", ["__call__", "close"])
+def test_json_tells_that_the_picture_is_done_although_the_film_failed(
+    method: str, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise errors.OutputError("b.gif: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(film.Timelapse, method, fail)
+    result = run("PHOTO", "PAINTING", "-o", "a.png", "--timelapse", "b.gif", "--json")
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["exit_code"], told["status"]) == (4, 4, "done")
+    assert told["reason"].endswith("(No space left on device); the picture itself is done")
+    assert (told["width"], told["height"]) == (64, 43)
+    assert result.stderr == f"stylize: {told['reason']}\n"
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf"])
+def test_a_checkpoint_needs_a_finite_number_of_seconds(seconds: str, run: Any) -> None:
+    result = run("PHOTO", "PAINTING", "-o", "a.png", "--checkpoint-every", seconds)
+    assert result.exit_code == 2
+    assert "--checkpoint-every" in result.stderr
+    assert not Path("a.png").exists()
+
+
 def test_snapshots_are_not_written_through_a_link(run: Any, tmp_path: Path, photo: str) -> None:
     (tmp_path / "in.jpg").write_bytes(Path(photo).read_bytes())
     (tmp_path / "a-snapshots").mkdir()

@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any, Unpack
 
 from ..callbacks.progress import Bar
-from ..errors import OptionError
+from ..errors import OptionError, shown
 from ..images.picture import GivenPicture, Source, load_picture
 from ..settings.checks import check_names
 from ..settings.options import Options
@@ -128,7 +128,7 @@ def _chosen(options: Options | None, preset: str | None, given: Mapping[str, Any
     """The options that were asked for.
 
     Raises:
-        OptionError: there is no such option, or a value is not valid.
+        OptionError: there is no such option, or a value is not valid, or `options` are none.
         PictureError: a picture among them cannot be read.
     """
     check_names(given, (*(option.name for option in fields(Options)), *ARGUMENTS))
@@ -141,6 +141,11 @@ def _chosen(options: Options | None, preset: str | None, given: Mapping[str, Any
         values["mask"] = tuple(_path(m, f"mask {place}") for place, m in enumerate(masks, 1))
     if options is None:
         return Options.from_preset(preset, **values)
+    if not isinstance(options, Options):
+        raise OptionError(
+            f"options: give Options, not {shown(options)}; named options go behind **, as in"
+            " Stylizer(**options)"
+        )
     if preset is not None:
         raise OptionError("give either options or a preset, not both")
     return options.replace(**values)

@@ -4,6 +4,7 @@ Each option is named once, as a field; `parameters` declares it to click.
 """
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import click
@@ -33,6 +34,19 @@ class Choice(click.Choice[str]):
         message = super().get_invalid_choice_message(value, ctx)
         closest = guesses.closest(str(value), self.choices)
         return f"{message} Did you mean {closest!r}?" if closest else message
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; also without an upper limit, neither infinity nor "nan" is in it."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See `click.FloatRange`."""
+        number: float = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 def _option(help: str, *, default: Any, shown: str = "", **declared: Any) -> Any:
@@ -135,7 +149,7 @@ class Arguments:
         default=60.0,
         shown="60",
         metavar="SECONDS",
-        type=click.FloatRange(0.1),
+        type=FiniteRange(0.1),
     )
     resume: bool = _option(
         "Resume an interrupted run of the same picture.", default=True, shown="resume"

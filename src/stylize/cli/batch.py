@@ -122,20 +122,27 @@ def unreadable_rows(arguments: Arguments, unreadable: Sequence[tuple[str, str]])
 
 def exit_code(rows: Sequence[Row]) -> ExitCode:
     """The exit code after all pictures of a folder."""
-    failed = any(outcome.status is Status.FAILED for _, outcome in rows)
+    failed = any(_went_wrong(outcome) for _, outcome in rows)
     return ExitCode.SOME_FAILED if failed else ExitCode.DONE
+
+
+def _went_wrong(outcome: Outcome) -> bool:
+    """Whether a picture failed, or something that was to be written besides."""
+    return outcome.status is Status.FAILED or (
+        outcome.status is Status.DONE and outcome.exit_code > 0
+    )
 
 
 #: How loudly it is told at once what became of a picture. The total counts those that were
 #: skipped: there may be thousands.
-LOUDNESS = {Status.FAILED: logging.ERROR, Status.SKIPPED: logging.INFO}
+LOUDNESS = {Status.SKIPPED: logging.INFO}
 
 
 def _report(arguments: Arguments, row: Row, number: str = "") -> None:
     """Report at once how a picture went, after its number."""
     if arguments.json:
         terminal.print_text(report.as_json(*row))
-    level = LOUDNESS.get(row[1].status, logging.WARNING)
+    level = logging.ERROR if _went_wrong(row[1]) else LOUDNESS.get(row[1].status, logging.WARNING)
     log.log(level, "%s%s", number, report.line(*row))
 
 

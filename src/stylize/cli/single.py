@@ -35,7 +35,7 @@ from . import report, terminal
 from .arguments import Arguments
 from .existing import reason_to_skip
 from .page import Page, check_page
-from .task import Outcome, Status, Task, check_overwrites, check_streams
+from .task import BesidesPictureError, Outcome, Status, Task, check_overwrites, check_streams
 from .terminal import StopOnSignal
 
 if TYPE_CHECKING:
@@ -227,14 +227,21 @@ def paint(task: Task, resources: Resources, watch: Watch) -> Outcome:
     stop = Stop(watch)
     every = task.arguments.checkpoint_every
     autosave = Autosave(task.checkpoint, every, stop.stopping, task.checkpoint_untyped)
-    with film or contextlib.nullcontext():  # written last, so that its failure costs no picture
-        painted = paint_job(task, job, resources, inputs, stop, autosave, film, trace)
-        if painted.data is None:
-            return painted.outcome
-        deliver(task, painted.data)
-        if painted.ended:
-            autosave.delete()
-    return conclude(painted)
+    delivered: Painted | None = None
+    try:
+        with film or contextlib.nullcontext():  # written last, so that its failure costs no picture
+            painted = paint_job(task, job, resources, inputs, stop, autosave, film, trace)
+            if painted.data is None:
+                return painted.outcome
+            deliver(task, painted.data)
+            delivered = painted
+            if painted.ended:
+                autosave.delete()
+    except OutputError as error:
+        if not delivered:
+            raise
+        delivered = replace(delivered, fault=delivered.fault or error)
+    return conclude(delivered)
 
 
 @dataclass(frozen=True)
@@ -305,6 +312,8 @@ def conclude(painted: Painted) -> Outcome:
     Raises:
         StylizeError: the fault of its run.
     """
+    if isinstance(painted.fault, OutputError):
+        raise BesidesPictureError(painted.fault, painted.outcome) from painted.fault
     if painted.fault:
         raise painted.fault
     return painted.outcome
@@ -455,7 +464,7 @@ def _fault(task: Task, result: "Result", watchers: Sequence[Isolated]) -> Styliz
         )
     for watcher in watchers:
         if watcher.error:
-            fault = OutputError(f"{watcher.error}; the picture itself is done")
+            fault = OutputError(str(watcher.error))
             fault.__cause__ = watcher.error
             return fault
     return None

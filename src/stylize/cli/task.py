@@ -7,11 +7,11 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from ..errors import ExitCode, OptionError, StylizeError
+from ..errors import ExitCode, OptionError, OutputError, StylizeError
 from ..files import file_id, real_target
 from ..settings.options import Options, flag
 from .arguments import Arguments
@@ -97,7 +97,7 @@ class Outcome:
     Attributes:
         status: DONE, SKIPPED (the existing file is good), INTERRUPTED (the picture or the run so
             far was saved), FAILED, or, in a dry run only, PLANNED.
-        reason: why it is not done.
+        reason: why it is not done, or what could not be written besides the picture.
         exit_code: what the command exits with if this is the only picture.
         size: (width, height) of the result, if known.
         iterations: evaluations of the network.
@@ -130,7 +130,21 @@ class Outcome:
     @classmethod
     def failed(cls, error: StylizeError) -> "Outcome":
         """The outcome for an error."""
+        if isinstance(error, BesidesPictureError):
+            return replace(error.outcome, reason=str(error), exit_code=ExitCode(error.exit_code))
         return cls(Status.FAILED, str(error), ExitCode(error.exit_code))
+
+
+class BesidesPictureError(OutputError):
+    """The picture is written, but not all that was to be written besides.
+
+    Attributes:
+        outcome: of the picture.
+    """
+
+    def __init__(self, error: Exception, outcome: Outcome) -> None:
+        super().__init__(f"{error}; the picture itself is {outcome.status}")
+        self.outcome = outcome
 
 
 def check_streams(task: Task) -> None:

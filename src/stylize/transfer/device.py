@@ -18,6 +18,27 @@ from . import memory
 GPUS_WITH_MEMORY = ("cuda", "xpu")
 
 
+#: The process that first painted; None before that.
+_painter: int | None = None
+
+
+def check_not_forked() -> None:
+    """Check that this process is not a copy of one that has painted.
+
+    A copy made by `os.fork` has none of torch's threads, and would wait for them for ever.
+
+    Raises:
+        DeviceError: it is such a copy.
+    """
+    global _painter
+    _painter = _painter or os.getpid()
+    if _painter != os.getpid():
+        raise DeviceError(
+            "a forked process cannot paint once its parent has; start it with"
+            ' multiprocessing.get_context("spawn")'
+        )
+
+
 def pick_device(requested: str) -> torch.device:
     """The device that was asked for, or the best one there is.
 

@@ -74,6 +74,7 @@ class Stylizer:
     FIXED = ("weights", "network", "pooling", "device", "precision")
 
     def __init__(self, options: Options, weights_data: bytes | None = None) -> None:
+        device.check_not_forked()
         self.options = options
         self.device = device.pick_device(self.options.device)
         with device.memory_errors("not enough memory for the network; try --device cpu"):
@@ -146,6 +147,7 @@ class Stylizer:
             StylizeError: one of its subclasses.
             KeyboardInterrupt: after Ctrl-C, where no picture is kept.
         """
+        device.check_not_forked()
         for name in self.FIXED:
             if getattr(job.options, name) != getattr(self.options, name):
                 raise OptionError(f"{flag(name)}: is fixed for a Stylizer; make another one")
