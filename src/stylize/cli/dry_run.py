@@ -22,7 +22,7 @@ from ..transfer.scales import Scale
 from . import report, terminal
 from .arguments import Arguments
 from .batch import exit_code, outcome_without_painting, scales_of, unreadable_rows
-from .existing import input_digests
+from .existing import foreseen_recipe, input_digests
 from .folders import is_batch, list_tasks
 from .page import check_page
 from .report import Row
@@ -102,6 +102,7 @@ def plan(arguments: Arguments, tasks: Sequence[Task]) -> tuple[list[Row], list[s
                 if task.output != "-":
                     format, depth = encode.format_of(task.output), task.options.depth
                     encode.check_format(format, found[-1].size, depth)
+                    encode.check_recipe(format, foreseen_recipe(task))
                 scales[number] = found
                 outcome = Outcome(Status.PLANNED)
             except StylizeError as error:

@@ -63,6 +63,17 @@ def _is_up_to_date(task: Task) -> bool:
     return recorded.matches(options, digests, format) and probe.is_complete(target)
 
 
+def foreseen_recipe(task: Task) -> Recipe:
+    """A recipe at least as long as that of a task's result, of which not all is known yet."""
+    digest = "0" * 64
+    digests: dict[str, Any] = {"content": digest, "styles": [digest] * len(task.styles)}
+    if task.options.mask:
+        digests["masks"] = task.options.mask_digests([digest] * len(task.options.mask_files))
+    digests |= {name: digest for name in [*task.options.pictures_named, "weights"]}
+    facts = {"torch": "0" * 40, "device": "cuda", "precision": "bfloat16", "complete": False}
+    return Recipe.of(task.options, digests=digests, fitted=True, **facts)
+
+
 def input_digests(task: Task) -> dict[str, Any]:
     """The SHA-256 of each of a task's files, as in its recipe, without that of known weights."""
     options = task.options

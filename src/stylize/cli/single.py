@@ -33,7 +33,7 @@ from ..transfer.job import Job
 from ..transfer.step import STOP, Signal
 from . import report, terminal
 from .arguments import Arguments
-from .existing import reason_to_skip
+from .existing import foreseen_recipe, reason_to_skip
 from .page import Page, check_page
 from .task import BesidesPictureError, Outcome, Status, Task, check_overwrites, check_streams
 from .terminal import StopOnSignal
@@ -201,6 +201,8 @@ def check(task: Task) -> str:
         files.check_writable(task.arguments.trace)
     if not reason and task.arguments.checkpoint:
         check_named(task.arguments.checkpoint)
+    if not reason:
+        encode.check_recipe(_format(task), foreseen_recipe(task))
     return reason
 
 
@@ -379,7 +381,6 @@ def _fit_to_memory(task: Task, job: Job, stylizer: "Stylizer", autosave: Autosav
         job = autosave.with_checkpoint_size(stylizer, job)
     job = stylizer.fit_to_memory(job)
     encode.check_format(_format(task), job.size, task.options.depth)
-    encode.check_recipe(_format(task), stylizer.recipe(job))
     memory.keep_freed_memory(job.size[0] * job.size[1])
     return job
 
