@@ -128,7 +128,8 @@ def _chosen(options: Options | None, preset: str | None, given: Mapping[str, Any
     """The options that were asked for.
 
     Raises:
-        OptionError: there is no such option, or a value is not valid, or `options` are none.
+        OptionError: there is no such option, or a value is not valid, or `options` is of
+            another type.
         PictureError: a picture among them cannot be read.
     """
     check_names(given, (*(option.name for option in fields(Options)), *ARGUMENTS))

@@ -32,7 +32,8 @@ def main() -> None:
     _open_closed_streams()
     _hide_libraries()
     if message := _faulty_variable():
-        sys.stderr.write(f"stylize: {message}\n")
+        if sys.stderr is not None:
+            sys.stderr.write(f"stylize: {message}\n")
         sys.exit(ExitCode.USAGE)
     from .main import command
 
