@@ -152,6 +152,23 @@ def test_a_faulty_variable_of_a_library_is_named(
     assert process.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_faulty_variable_ends_a_run_over_a_folder(
+    jobs: str, photo: str, painting: str, tmp_path: Path
+) -> None:
+    """No picture can be painted, and each would fail for a reason of its own."""
+    (tmp_path / "photos").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "photos" / name).write_bytes(Path(photo).read_bytes())
+    args = [tmp_path / "photos", painting, "-o", f"{tmp_path}/out/", "-s", "32", "-j", jobs]
+    process = run(*COMMAND, *args, env={**os.environ, "TORCH_LOGS": "foo"})
+    assert process.returncode == 2
+    assert process.stderr.endswith(
+        b"\nstylize: TORCH_LOGS='foo': torch does not accept it; correct or unset it\n"
+    )
+    assert b"2 pictures: 2 not started" in process.stderr
+
+
 @pytest.mark.parametrize(
     "value",
     [

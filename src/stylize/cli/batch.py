@@ -133,16 +133,15 @@ def _went_wrong(outcome: Outcome) -> bool:
     )
 
 
-#: How loudly it is told at once what became of a picture. The total counts those that were
-#: skipped: there may be thousands.
-LOUDNESS = {Status.SKIPPED: logging.INFO}
-
-
 def _report(arguments: Arguments, row: Row, number: str = "") -> None:
     """Report at once how a picture went, after its number."""
     if arguments.json:
         terminal.print_text(report.as_json(*row))
-    level = logging.ERROR if _went_wrong(row[1]) else LOUDNESS.get(row[1].status, logging.WARNING)
+    level = logging.WARNING
+    if _went_wrong(row[1]):
+        level = logging.ERROR
+    elif row[1].status is Status.SKIPPED:  # there may be thousands; the total counts them
+        level = logging.INFO
     log.log(level, "%s%s", number, report.line(*row))
 
 

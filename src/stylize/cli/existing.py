@@ -1,6 +1,7 @@
 """What exists already at a task's output path, and whether it is up to date."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from .. import files
@@ -65,25 +66,29 @@ def _is_up_to_date(task: Task) -> bool:
 
 def foreseen_recipe(task: Task) -> Recipe:
     """A recipe at least as long as that of a task's result, of which not all is known yet."""
-    digest = "0" * 64
-    digests: dict[str, Any] = {"content": digest, "styles": [digest] * len(task.styles)}
-    if task.options.mask:
-        digests["masks"] = task.options.mask_digests([digest] * len(task.options.mask_files))
-    digests |= {name: digest for name in [*task.options.pictures_named, "weights"]}
+    zeros = "0" * 64
+    digests = _digests(task, lambda _: zeros) | {"weights": zeros}
     facts = {"torch": "0" * 40, "device": "cuda", "precision": "bfloat16", "complete": False}
     return Recipe.of(task.options, digests=digests, fitted=True, **facts)
 
 
 def input_digests(task: Task) -> dict[str, Any]:
-    """The SHA-256 of each of a task's files, as in its recipe, without that of known weights."""
+    """The SHA-256 of each of a task's files, as in its recipe, without that of known weights.
+
+    It is "" for a file that cannot be read, which equals no other.
+    """
+    return _digests(task, files.digest)
+
+
+def _digests(task: Task, digest: Callable[[str], str]) -> dict[str, Any]:
     options = task.options
-    digests: dict[str, Any] = {  # "" for a file that cannot be read, which equals no other
-        "content": files.digest(task.content),
-        "styles": [files.digest(style) for style in task.styles],
+    digests: dict[str, Any] = {
+        "content": digest(task.content),
+        "styles": [digest(style) for style in task.styles],
     }
     if options.mask:
-        digests["masks"] = options.mask_digests(map(files.digest, options.mask_files))
-    digests |= {name: files.digest(path) for name, path in options.pictures_named.items()}
+        digests["masks"] = options.mask_digests(map(digest, options.mask_files))
+    digests |= {name: digest(path) for name, path in options.pictures_named.items()}
     if options.weights_file:
-        digests["weights"] = files.digest(options.weights_file)
+        digests["weights"] = digest(options.weights_file)
     return digests

@@ -102,26 +102,34 @@ def describe(error: Exception) -> tuple[int, str]:
         return error.exit_code, message
     if isinstance(error, FileNotFoundError) and not _current_folder_exists():
         return OutputError.exit_code, "the current folder was deleted; change to another one"
-    if is_out_of_memory(error):
-        return DeviceError.exit_code, "not enough memory"
     if isinstance(error, click.Abort):  # what click makes of Ctrl-C
         return ExitCode.INTERRUPTED, "interrupted before there was a picture"
-    if refused := _variable_refused(error):
-        return ExitCode.USAGE, refused
-    return ExitCode.BUG, f"a bug: {error!r}; please report it, with what --debug prints"
+    if cause := cause_outside(error):
+        return cause.exit_code, str(cause)
+    return ExitCode.BUG, bug(error, "--debug")
 
 
-def _variable_refused(error: Exception) -> str:
-    """A message about an environment variable that a library refuses; "" if there is none.
+def bug(error: Exception, shown_by: str) -> str:
+    """The message for an error that nobody foresaw; an option shows its traceback."""
+    return f"a bug: {error!r}; please report it, with what {shown_by} prints"
 
-    Libraries read some when they are imported, and their errors tell the value, not the name.
+
+def cause_outside(error: Exception) -> StylizeError | None:
+    """What an error of a library means if it is no bug: want of memory, or a faulty variable.
+
+    Libraries read some variables when they are imported, and their errors tell the value, not the
+    name.
     """
+    if is_out_of_memory(error):
+        return DeviceError("not enough memory")
     modules = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
     library = modules[-1].partition(".")[0] if modules else ""
     for name, value in os.environ.items():
         if name.startswith(_VARIABLES.get(library, ())) and value and value in str(error):
-            return f"{name}={shown(value)}: {library} does not accept it; correct or unset it"
-    return ""
+            return OptionError(
+                f"{name}={shown(value)}: {library} does not accept it; correct or unset it"
+            )
+    return None
 
 
 def _no_such_option(error: click.NoSuchOption) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .. import files
-from ..errors import DeviceError, StylizeError, is_out_of_memory
+from ..errors import StylizeError
 from ..transfer.step import Step
+from . import mistakes
 from .single import Resources, Watch, paint
 from .task import Outcome, Task
 from .workers import Report
@@ -90,8 +91,7 @@ def attempt(work: Callable[[], Done], resources: Resources | None = None) -> Don
             raise  # no picture can be painted
         return Outcome.failed(error)
     except Exception as error:
-        if is_out_of_memory(error):
-            return Outcome.failed(DeviceError("not enough memory"))
+        if cause := mistakes.cause_outside(error):
+            return Outcome.failed(cause)
         log.info("%s", traceback.format_exc())
-        message = f"a bug: {error!r}; please report it, with what --verbose prints"
-        return Outcome.failed(StylizeError(message))
+        return Outcome.failed(StylizeError(mistakes.bug(error, "--verbose")))

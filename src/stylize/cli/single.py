@@ -31,7 +31,7 @@ from ..settings.options import FORMATS, Options
 from ..transfer import memory
 from ..transfer.job import Job
 from ..transfer.step import STOP, Signal
-from . import report, terminal
+from . import mistakes, report, terminal
 from .arguments import Arguments
 from .existing import foreseen_recipe, reason_to_skip
 from .page import Page, check_page
@@ -154,8 +154,14 @@ class Resources:
 
     def stylizer(self, options: Options, inputs: Inputs) -> "Stylizer":
         """The network for these options, on this worker's device and part of the threads."""
-        from ..transfer import device
-        from ..transfer.stylizer import Stylizer
+        try:  # torch is imported here for the first time
+            from ..transfer import device
+            from ..transfer.stylizer import Stylizer
+        except Exception as error:
+            self.error = mistakes.cause_outside(error)
+            if self.error:
+                raise self.error from error
+            raise
 
         if self.threads:
             device.fix_threads(self.threads)

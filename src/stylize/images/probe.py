@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 from ..errors import PictureError
 from ..files import open_regular, stat_key
 from ..silence import warnings_silenced
-from .limits import most_pixels
+from .limits import check_pixels, most_pixels
 from .opening import open_picture
 from .picture import load_picture
 
@@ -66,8 +66,7 @@ def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 def _cached_size(path: str, _stat_key: object) -> tuple[int, int]:
     """Return `picture_size` of a file; `_stat_key` changes when the file does."""
     with contextlib.suppress(Exception), _header(path) as image:
-        if image.width * image.height > most_pixels():
-            raise ValueError("too large; load_picture below raises the error for the user")
+        check_pixels(*image.size)  # if it is too large, `load_picture` below tells the user
         is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         width, height = image.size
         return (height, width) if is_turned else (width, height)
