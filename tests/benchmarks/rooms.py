@@ -9,7 +9,17 @@ from pathlib import Path
 TESTS = Path(__file__).parent.parent
 PAGE = TESTS / "README.md"
 #: In the order of src/stylize/README.md; `test_*.py` are those of the whole.
-ROOMS = ("test_*.py", "network", "settings", "images", "transfer", "callbacks", "api", "cli")
+ROOMS = (
+    "test_*.py",
+    "files",
+    "network",
+    "settings",
+    "images",
+    "transfer",
+    "callbacks",
+    "api",
+    "cli",
+)
 
 
 def measure(room: str) -> tuple[int, float]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from stylize import Stylizer
 from stylize.cli.main import command
-from stylize.cli.single import Resources
+from stylize.cli.resources import Resources
 from stylize.images.picture import load_picture
 
 

@@ -15,7 +15,7 @@ from conftest import GREEN, Painter, files_in, statuses
 from PIL import Image
 
 from stylize import Options, files
-from stylize.cli import single, workers
+from stylize.cli import resources, workers
 from stylize.network import weights
 
 pytestmark = pytest.mark.usefixtures("painter")
@@ -270,13 +270,13 @@ def test_each_picture_has_its_folder_of_snapshots(run_on_folders: Run) -> None:
 
 def test_style_images_are_read_once(run_on_folders: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    load = single.load_picture
+    load = resources.load_picture
 
     def load_and_record(source: Any, name: str = "picture") -> Any:
         read.append(source)
         return load(source, name)
 
-    monkeypatch.setattr(single, "load_picture", load_and_record)
+    monkeypatch.setattr(resources, "load_picture", load_and_record)
     assert run_on_folders("photos", "styles", "-o", "out").exit_code == 0
     assert [name for name in read if name.startswith("styles")] == ["styles/x.png", "styles/y.png"]
 

@@ -208,7 +208,7 @@ def disk_full(*_: Any) -> Any:
 def test_a_picture_that_fits_nowhere_is_reported_and_leaves_no_folders(
     small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_open_atomic", disk_full)
+    monkeypatch.setattr(files.writing, "_open_atomic", disk_full)
     folders = [Path("home").absolute(), Path("current").absolute()]
     for folder in folders:
         folder.mkdir()
@@ -268,8 +268,8 @@ def test_a_file_gets_its_name_only_when_it_is_on_the_disk(
         calls.append("replace")
         replace(*args, **folders)
 
-    monkeypatch.setattr(files.os, "fsync", record_fsync)
-    monkeypatch.setattr(files.os, "replace", record_replace)
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "replace", record_replace)
     files.write(tmp_path / "a", b"data")
     if os.path.isdir("/proc/self/fd"):
         assert calls == [

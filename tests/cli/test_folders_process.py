@@ -33,9 +33,9 @@ if __name__ == "__main__":
 #: The command, which is terminated while it loads the network.
 TERMINATED_COMMAND = """
 import os, signal, sys
-from stylize.cli import single
+from stylize.cli import resources
 from stylize.cli.main import command
-single.Resources.stylizer = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+resources.Resources.stylizer = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
 command(sys.argv[1:])
 """
 ARGS = ["photos", "styles", "--json", "-s", "32", "--threads", "1", "-n", "12"]

@@ -7,7 +7,7 @@ import torch
 from conftest import Painter, pretend_gpus
 
 from stylize import Options
-from stylize.cli.single import Inputs, Resources
+from stylize.cli.resources import Inputs, Resources
 from stylize.transfer import device, memory
 
 pytestmark = pytest.mark.usefixtures("painter")

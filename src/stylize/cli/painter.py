@@ -10,7 +10,8 @@ from .. import files
 from ..errors import StylizeError
 from ..transfer.step import Step
 from . import mistakes
-from .single import Resources, Watch, paint
+from .resources import Resources
+from .single import Watch, paint
 from .task import Outcome, Task
 from .workers import Report
 

@@ -16,7 +16,8 @@ from ..settings.options import Options
 from . import single
 from .cluster import LATER, Cluster, Finished, Later, Shared
 from .painter import Assignment, attempt, watch_for
-from .single import Inputs, Painted, Resources, Stop
+from .resources import Inputs, Resources
+from .single import Painted, Stop
 from .task import Outcome, Status, Task
 from .workers import Executor, OnMessage, Report, Results, Tasks, WorkerDied
 
@@ -163,7 +164,7 @@ class Courier(Executor[Assignment, Outcome | None]):
         """All pictures of a task but the content image. They are sent once for many tasks."""
         before, self._shared = self._shared, {}
         for path in (*task.styles, *task.options.mask_files, *task.options.pictures_named.values()):
-            key = single.Inputs().key(path)
+            key = Inputs().key(path)
             if path in before and before[path][0] == key:
                 self._shared[path] = before[path]
             elif path not in self._shared:

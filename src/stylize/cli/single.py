@@ -26,15 +26,15 @@ from ..errors import (
     StylizeError,
 )
 from ..images import encode
-from ..images.picture import Picture, Source, load_picture
-from ..settings.options import FORMATS, Options
+from ..settings.options import FORMATS
 from ..transfer import memory
 from ..transfer.job import Job
 from ..transfer.step import STOP, Signal
-from . import mistakes, report, terminal
+from . import report, terminal
 from .arguments import Arguments
 from .existing import foreseen_recipe, reason_to_skip
 from .page import Page, check_page
+from .resources import Inputs, Resources, load
 from .task import BesidesPictureError, Outcome, Status, Task, check_overwrites, check_streams
 from .terminal import StopOnSignal
 
@@ -97,95 +97,6 @@ def run_single(arguments: Arguments) -> ExitCode:
     elif outcome.status is Status.DONE:
         log.warning("%s", report.written(task, outcome))
     return outcome.exit_code
-
-
-class Inputs:
-    """Where a task's input files are: on this machine. Other machines are sent them (`remote`)."""
-
-    def key(self, path: str) -> tuple[object, ...]:
-        """What is the same for a file as long as it has not changed."""
-        return (path, *files.stat_key(path))
-
-    def picture(self, path: str) -> Source:
-        """What a picture is read from."""
-        return path
-
-    def weights(self) -> bytes | None:
-        """The network's weights, if they are in a file that is not on this machine."""
-        return None
-
-
-class Resources:
-    """What is kept from one task to the next: the network, and the style images read last.
-
-    Args:
-        number: of this worker, from 0.
-        workers: how many share the machine: its memory, its processor, and its GPUs if
-            there are several.
-        threads: that this worker uses; 0 for its part of those that the workers share.
-    """
-
-    def __init__(self, number: int = 0, workers: int = 1, threads: int = 0) -> None:
-        self.number, self.workers, self.threads = number, workers, threads
-        self.loaded: Stylizer | None = None
-        #: Why the network could not be loaded; no picture can be painted then.
-        self.error: StylizeError | None = None
-        self.pictures: dict[tuple[object, ...], Picture] = {}
-        if workers > 1:
-            memory.share_among(workers)
-
-    def words(self) -> str:
-        """What paints, and why it is no faster; "" before the network is loaded."""
-        from ..transfer import device
-
-        loaded = self.loaded
-        return device.in_words(loaded.device, loaded.precision) if loaded else ""
-
-    def styles(self, paths: Sequence[str], inputs: Inputs) -> list[Picture]:
-        """The style images of a task. They stay loaded for the next one, unless a file changes."""
-        keys = [inputs.key(path) for path in paths]
-        self.pictures = {
-            key: self.pictures[key]
-            if key in self.pictures
-            else _load(path, "style picture", inputs)
-            for key, path in zip(keys, paths, strict=True)
-        }
-        return [self.pictures[key] for key in keys]
-
-    def stylizer(self, options: Options, inputs: Inputs) -> "Stylizer":
-        """The network for these options, on this worker's device and part of the threads."""
-        try:  # torch is imported here for the first time
-            from ..transfer import device
-            from ..transfer.stylizer import Stylizer
-        except Exception as error:
-            self.error = mistakes.cause_outside(error)
-            if self.error:
-                raise self.error from error
-            raise
-
-        if self.threads:
-            device.fix_threads(self.threads)
-        elif self.workers > 1 and not self.loaded:
-            device.share_threads(self.workers)
-        if self.workers > 1:
-            options = options.replace(device=device.device_of_worker(options.device, self.number))
-        if not self.loaded or any(
-            getattr(self.loaded.options, name) != getattr(options, name) for name in Stylizer.FIXED
-        ):
-            try:
-                weights = inputs.weights()
-                self.loaded = (
-                    Stylizer(options)
-                    if weights is None
-                    else Stylizer(options, weights_data=weights)
-                )
-            except StylizeError as error:
-                self.error = error
-                raise
-            # One of several workers says it.
-            if options.device == "auto" and not self.number and (note := device.unused_gpu()):
-                log.warning("%s", note)
-        return self.loaded
 
 
 def check(task: Task) -> str:
@@ -359,18 +270,12 @@ def read(task: Task, resources: Resources, inputs: Inputs) -> Job:
     Raises:
         StylizeError: one of its subclasses.
     """
-    content = _load(task.content, "content picture", inputs)
+    content = load(task.content, "content picture", inputs)
     styles = resources.styles(task.styles, inputs)
     job = Job.prepare(task.options, content, styles, inputs.picture)
     if task.options.size != "fit":  # otherwise the size is not known yet
         encode.check_format(_format(task), job.size, task.options.depth)
     return job
-
-
-def _load(path: str, name: str, inputs: Inputs) -> Picture:
-    if path == "-":
-        return load_picture(terminal.byte_stream("standard input", sys.stdin), "standard input")
-    return load_picture(inputs.picture(path), name)
 
 
 def _format(task: Task) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import filelock
 import pytest
 from conftest import Painter, files_in
 
@@ -67,7 +68,7 @@ def assert_unharmed(victim: Path) -> None:
 @pytest.fixture(params=[True, False], ids=["held", "named"])
 def _each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names are looked up in a folder that is held open, or as on Windows by the folder's path."""
-    monkeypatch.setattr(files, "_HOLDS_FOLDERS", request.param)
+    monkeypatch.setattr(files.folder, "HOLDS_FOLDERS", request.param)
 
 
 def test_a_link_in_the_place_of_a_temporary_file_is_never_written_through(
@@ -117,7 +118,7 @@ def test_a_folder_that_was_not_typed_must_not_be_a_link(tmp_path: Path, victim: 
     assert (victim.parent / "other.png").read_bytes() == b"new", "the folder was typed"
 
 
-@pytest.mark.skipif(not files._HOLDS_FOLDERS, reason="this system cannot hold a folder open")
+@pytest.mark.skipif(not files.folder.HOLDS_FOLDERS, reason="this system cannot hold a folder open")
 def test_a_folder_that_is_exchanged_for_a_link_meanwhile_is_not_followed(
     tmp_path: Path, victim: Path
 ) -> None:
@@ -137,7 +138,7 @@ def test_a_file_of_another_user_gives_no_permissions_to_the_one_that_replaces_it
     path = tmp_path / "out.png"
     for mode, expected in ((0o666, 0o644), (0o640, 0o640), (0o4755, 0o644)):
         other = SimpleNamespace(st_mode=stat.S_IFREG | mode, st_uid=os.getuid() + 1)
-        monkeypatch.setattr(files._Folder, "status", lambda self, name, found=other: found)
+        monkeypatch.setattr(files.folder.Folder, "status", lambda self, name, found=other: found)
         umask = os.umask(0o022)
         try:
             files.write(path, b"new")
@@ -312,9 +313,7 @@ def refuse_the_file_of_another_user(name: str, monkeypatch: pytest.MonkeyPatch) 
         return refuse
 
     monkeypatch.setattr(os, "unlink", refusing(os.unlink))
-    monkeypatch.setattr(
-        files.filelock.FileLock, "acquire", refusing(files.filelock.FileLock.acquire)
-    )
+    monkeypatch.setattr(filelock.FileLock, "acquire", refusing(filelock.FileLock.acquire))
 
 
 def test_a_folder_in_the_place_of_a_checkpoint_costs_the_checkpoint(
