@@ -14,7 +14,7 @@ PURPOSES = {
 #: Values by field of `Options`. All but `paper` were chosen by eye on four pairs of content image
 #: and style image.
 PRESETS: dict[str, dict[str, Any]] = {
-    "glaze": {"style_weight": 0.3, "color": "match"},
+    "glaze": {"strength": 0.7, "color": "match"},
     "miniature": {"style_scale": 0.5, "style_weight": 2.0},
     "impasto": {"style_scale": 1.8, "style_weight": 3.0},
     "abstract": {"style_scale": 1.5, "style_weight": 20.0, "content_layers": "relu4_2"},
