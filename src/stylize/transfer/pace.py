@@ -56,5 +56,5 @@ def measure(options: Options, threads: int) -> Pace:
     # As in a folder, the network is loaded now and knows the painting.
     started = time.perf_counter()
     job = Job.prepare(stylizer.options, picture, [picture])
-    stylizer.paint(job, [lambda step: True]).encode("png")
+    stylizer.paint(job, [lambda _: STOP]).encode("png")
     return Pace(work, max(0.0, time.perf_counter() - started - work * costs[0]))
