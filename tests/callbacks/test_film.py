@@ -398,7 +398,7 @@ def test_a_path_that_cannot_be_written_is_refused(
     (tmp_path / "locked.gif").write_bytes(b"")
     for name, match in (
         ("a.png", r"a\.png: unknown suffix '.png'; use one of .gif .webp .apng .mp4"),
-        ("a", "unknown suffix ''"),
+        ("a", "a: no suffix; use one of .gif"),
         ("none/a.gif", "no folder .*none; make it first"),
         ("folder.gif", "is a folder; give a file name"),
         ("a" * 300 + ".gif", "cannot be written"),

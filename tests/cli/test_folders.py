@@ -198,7 +198,7 @@ def test_the_styles_of_a_blend_make_one_picture() -> None:
         ("{content}.png", r"2 results of one name; put \{style\} in it"),
         ("out.png", "is one file; name a folder"),
         ("out.bmp", "is one file; name a folder"),
-        ("{content}{style}", "unknown suffix ''"),
+        ("{content}{style}", "no suffix"),
         ("{content}{style}.gif", "unknown suffix '.gif'"),
     ],
 )

@@ -95,6 +95,9 @@ def test_what_is_missing_is_asked_for_with_an_example(args: str, message: str, r
         ("--output-dir", "--output"),
         ("--style-wieght", "--style-weight"),
         ("--no-resum", "--no-resume"),
+        ("-size", "--size"),
+        ("-style-scale", "--style-scale"),
+        ("-lr", "--learning-rate"),
         ("--content", "stylize photo.jpg painting.jpg -o out.png"),
     ],
 )
@@ -103,6 +106,12 @@ def test_a_wrong_option_is_answered_with_the_right_one(typed: str, meant: str, r
     assert result.exit_code == 2
     expected = f"stylize: no option {typed}; did you mean {meant}? (see stylize --help)\n"
     assert result.stderr == expected
+
+
+@pytest.mark.parametrize("args", [["-s300"], ["-qv"], ["-n5", "--", "-size"]])
+def test_short_options_may_stand_together_with_their_values(args: list[str]) -> None:
+    params = command.make_context("stylize", ["-oa.png", *args]).params
+    assert params["output"] == "a.png"
 
 
 def test_nothing_is_guessed_from_a_name_that_is_like_no_other(run: Any) -> None:

@@ -120,7 +120,7 @@ def test_an_unwritable_output_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     for path, match in (
         (tmp_path / "a.gif", "unknown suffix '.gif'; use one of .png"),
-        (tmp_path / "a", "unknown suffix ''"),
+        (tmp_path / "a", "a: no suffix; use one of .png"),
         (tmp_path / "none" / "a.png", "no folder .*none; make it first"),
         (tmp_path / "folder.png", "is a folder"),
         (tmp_path / ("a" * 300 + ".png"), "cannot be written"),

@@ -118,7 +118,8 @@ class Timelapse:
         self.suffix = Path(path).suffix.lower()
         if self.suffix not in SIDES:
             known = " ".join(SIDES)
-            raise OutputError(f"{self.path}: unknown suffix {self.suffix!r}; use one of {known}")
+            fault = f"unknown suffix {self.suffix!r}" if self.suffix else "no suffix"
+            raise OutputError(f"{self.path}: {fault}; use one of {known}")
         if self.suffix == ".webp" and not features.check("webp"):
             raise OutputError(f"{self.path}: this Pillow was built without webp; use .gif")
         if self.suffix == ".mp4":

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from .. import files
 from ..errors import OptionError, PictureError
 from ..images import encode, probe
+from ..images.picture import not_found
 from ..settings.options import FORMATS, Options
 from . import naming, terminal
 from .arguments import Arguments
@@ -99,7 +100,7 @@ def _check_options(arguments: Arguments) -> None:
         raise OptionError("--enlarge: is for one picture")
     for path in (*options.mask_files, *options.pictures_named.values()):
         if not os.path.lexists(path):
-            raise PictureError(f"{path}: no such file")
+            raise PictureError(f"{path}: {not_found(path)}")
 
 
 def _output_base(output: str) -> str:
@@ -129,7 +130,7 @@ def find_pictures(paths: Sequence[str], recursive: bool, except_folder: str) -> 
     excluded = os.path.realpath(except_folder)
     for path in paths:
         if not os.path.lexists(path):
-            raise PictureError(f"{path}: no such file or folder")
+            raise PictureError(f"{path}: {not_found(path, 'file or folder')}")
         if not os.path.isdir(path):
             pictures.append(Input(path, os.path.basename(path)))
             continue

@@ -79,6 +79,11 @@ class _Command(cloup.Command):
         with _ctrl_c_aborts():
             return super().make_context(*args, **extra)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Command`."""
+        mistakes.check_dashes(ctx, args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, context: click.Context) -> Any:
         """See `click.Command`."""
         with _ctrl_c_aborts():

@@ -1,9 +1,11 @@
 """What is said about a mistake on the command line, and about every error: one line, and a code."""
 
+import itertools
 import logging
 import os
+import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
@@ -18,7 +20,7 @@ from ..errors import (
     shown,
 )
 from ..settings import config
-from ..settings.guesses import option_meant
+from ..settings.guesses import is_option, option_meant
 from . import parameters
 from .arguments import Arguments
 
@@ -132,13 +134,34 @@ def cause_outside(error: Exception) -> StylizeError | None:
     return None
 
 
+def check_dashes(context: click.Context, typed: Iterable[str]) -> None:
+    """Check that no long option has a single dash: `-size 300` would be `-s` with the value "ize".
+
+    Args:
+        context: of the command.
+        typed: the arguments.
+
+    Raises:
+        NoSuchOption: one has.
+    """
+    names = _long_names(context)
+    for argument in itertools.takewhile(lambda argument: argument != "--", typed):
+        name = argument.partition("=")[0]
+        if re.fullmatch("-[a-z][a-z-]+", name) and is_option(name, names):
+            raise click.NoSuchOption(name, ctx=context)
+
+
 def _no_such_option(error: click.NoSuchOption) -> str:
     """What to type instead, where that can be guessed."""
-    params = error.ctx.command.params if error.ctx else []
-    flags = (flag for param in params for flag in (*param.opts, *param.secondary_opts))
-    names = {flag.lstrip("-").replace("-", "_") for flag in flags if flag.startswith("--")}
-    meant = option_meant(error.option_name, names)
+    meant = option_meant(error.option_name, _long_names(error.ctx) if error.ctx else ())
     return f"no option {error.option_name}" + (f"; did you mean {meant}?" if meant else "")
+
+
+def _long_names(context: click.Context) -> set[str]:
+    """The names of all options that have two dashes, with underscores."""
+    params = context.command.params
+    flags = (flag for param in params for flag in (*param.opts, *param.secondary_opts))
+    return {flag.lstrip("-").replace("-", "_") for flag in flags if flag.startswith("--")}
 
 
 def _current_folder_exists() -> bool:

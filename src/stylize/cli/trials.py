@@ -15,6 +15,7 @@ from itertools import filterfalse
 
 from ..errors import ExitCode, OptionError, OutputError, PictureError
 from ..images import encode
+from ..images.picture import not_found
 from .arguments import Arguments
 from .batch import run_tasks, scales_of
 from .combinations import Trial
@@ -71,7 +72,7 @@ def list_trials(arguments: Arguments) -> list[Task]:
     for number, trial in enumerate(arguments.trials, 1):
         trial.options.style_shares(len(arguments.styles))
         for path in filterfalse(os.path.lexists, trial.options.pictures_named.values()):
-            raise PictureError(f"{path}: no such file")
+            raise PictureError(f"{path}: {not_found(path)}")
         # Characters that no file name should have are replaced, so that two may be alike.
         name = trial.name if names[trial.name] == 1 else f"{trial.name}-{number}"
         tasks.append(_task(arguments, trial, name))

@@ -39,7 +39,8 @@ def format_of(path: str | os.PathLike[str]) -> str:
         if suffix in suffixes:
             return name
     known = " ".join(s for suffixes in FORMATS.values() for s in suffixes)
-    raise OutputError(f"{os.fspath(path)}: unknown suffix {suffix!r}; use one of {known}")
+    fault = f"unknown suffix {suffix!r}" if suffix else "no suffix"
+    raise OutputError(f"{os.fspath(path)}: {fault}; use one of {known}")
 
 
 def check_output(

@@ -6,6 +6,7 @@ numpy is imported only where there are pixels, so that a bad file is reported at
 import hashlib
 import logging
 import os
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
@@ -207,6 +208,12 @@ def _path_of(source: Source) -> str:
     return os.path.abspath(source) if isinstance(source, (str, os.PathLike)) else ""
 
 
+def not_found(path: "str | os.PathLike[str] | IO[bytes]", kind: str = "file") -> str:
+    """The reason why a picture cannot be read that is not there."""
+    address = re.match("[a-z]+://", str(path))
+    return "is a web address; download the picture first" if address else f"no such {kind}"
+
+
 def _read_bytes(source: "str | os.PathLike[str] | IO[bytes]") -> bytes:
     """Return all bytes of a file. An open one may be a pipe, a path may not.
 
@@ -223,7 +230,7 @@ def _read_bytes(source: "str | os.PathLike[str] | IO[bytes]") -> bytes:
                 size = os.fstat(file.fileno()).st_size
                 data = file.read() if size <= most else b""  # it may be a hole without end
     except FileNotFoundError as error:
-        raise PictureError("no such file") from error
+        raise PictureError(not_found(source)) from error
     except IsADirectoryError as error:
         raise PictureError("is a folder; give a picture file") from error
     except files.NotRegularError as error:

@@ -45,6 +45,11 @@ def closest(name: str, names: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name.lower(), sorted(names), 1)), None)
 
 
+def is_option(name: str, names: Collection[str]) -> bool:
+    """Whether a name is that of an option, here or in other programs; see `option_meant`."""
+    return _plain(name) in names or _plain(name) in _GUESSES
+
+
 def option_meant(name: str, names: Collection[str]) -> str | None:
     """What to type instead of an option that does not exist; None if nobody knows.
 
@@ -52,7 +57,7 @@ def option_meant(name: str, names: Collection[str]) -> str | None:
         name: as it was typed, with or without dashes.
         names: of all options that could be meant, with underscores.
     """
-    name = name.lstrip("-").replace("-", "_").lower()
+    name = _plain(name)
     if name in _ARGUMENTS:
         return "stylize photo.jpg painting.jpg -o out.png"
     meant = _GUESSES.get(name)
@@ -60,3 +65,7 @@ def option_meant(name: str, names: Collection[str]) -> str | None:
         return meant
     similar = closest(name, names)
     return f"--{similar.replace('_', '-')}" if similar else None
+
+
+def _plain(name: str) -> str:
+    return name.lstrip("-").replace("-", "_").lower()
