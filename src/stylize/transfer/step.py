@@ -152,4 +152,4 @@ class Step:
 
 #: Sees every step. By returning `STOP` it ends the run after that step; nothing else that it
 #: returns has an effect.
-Callback = Callable[[Step], object]
+Callback = Callable[[Step], Signal | None]
