@@ -32,7 +32,7 @@ def watch(
     pace = seconds / sum(scale.work for scale in scales)
     clock = SimpleNamespace(now=first)
     monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: clock.now))
-    forecast = Forecast(lambda: "no GPU found, 2 threads, float32", told=told)
+    forecast = Forecast(lambda: "no GPU found, 2 threads, float32", told, "a smaller --size")
     done = 0
     nothing: Any = None
     image: Any = SimpleNamespace(device=SimpleNamespace(type=device))
@@ -56,7 +56,7 @@ def test_a_long_run_is_announced_once(
     minutes = round(5 * Forecast.PATIENCE / 60)
     assert record.getMessage() == (
         f"this will take about {minutes} minutes (no GPU found, 2 threads, float32); a smaller"
-        " --size or --effort draft takes less, and Ctrl-C keeps the picture so far"
+        " --size takes less, and Ctrl-C keeps the picture so far"
     )
 
 

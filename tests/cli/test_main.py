@@ -338,6 +338,8 @@ def test_a_warning_says_that_a_run_will_take_long(
     assert messages.count("this will take about 36 minutes (") == 1
     assert " thread" in messages
     assert ", float32); a smaller --size or --effort draft takes less" in messages
+    draft = run("PHOTO", "PAINTING", "-o", "b.png", "--device", "cpu", "--effort", "draft").stderr
+    assert "; a smaller --size takes less" in draft
     assert run("PHOTO", "PAINTING", "-o", "a.png", "-q").stderr == ""
 
 

@@ -168,6 +168,7 @@ class Forecast:
     Args:
         words: tells what paints, once the run has begun.
         told: whether a bar tells the time that is left; a second number would differ from it.
+        cure: what takes less time.
     """
 
     #: Evaluations that are timed; the one before them is slower than the others.
@@ -178,8 +179,8 @@ class Forecast:
     #: which says nothing about the larger ones.
     BUSY = 1_000_000
 
-    def __init__(self, words: Callable[[], str], told: bool = False) -> None:
-        self.words, self.told = words, told
+    def __init__(self, words: Callable[[], str], told: bool, cure: str) -> None:
+        self.words, self.told, self.cure = words, told, cure
         self.first = 0
         self.started = 0.0
         self.left = 0
@@ -197,8 +198,8 @@ class Forecast:
             if seconds > self.PATIENCE:
                 how_long = "long" if self.told else f"about {round(seconds / 60)} minutes"
                 log.warning(
-                    "this will take %s (%s); a smaller --size or --effort draft takes less, and"
-                    " Ctrl-C keeps the picture so far",
+                    "this will take %s (%s); %s takes less, and Ctrl-C keeps the picture so far",
                     how_long,
                     self.words(),
+                    self.cure,
                 )

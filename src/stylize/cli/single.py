@@ -66,7 +66,7 @@ def run_single(arguments: Arguments) -> ExitCode:
             page.open()
         resources, hidden = Resources(), bars_hidden(arguments.quiet)
         with StopOnSignal() as stop, Bar(os.path.basename(_name(task)), hidden) as bar:
-            forecast = Forecast(resources.words, told=not hidden)
+            forecast = Forecast(resources.words, not hidden, _cure(task.options))
 
             def watch(step: "Step") -> int:
                 bar(step)
@@ -97,6 +97,12 @@ def run_single(arguments: Arguments) -> ExitCode:
     elif outcome.status is Status.DONE:
         log.warning("%s", report.written(task, outcome))
     return outcome.exit_code
+
+
+def _cure(options: Options) -> str:
+    """What takes less time than a run with these options."""
+    short = options.effort == "draft" or options.iterations != "auto"
+    return "a smaller --size" if short else "a smaller --size or --effort draft"
 
 
 def check(task: Task) -> str:
