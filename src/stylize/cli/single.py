@@ -26,7 +26,7 @@ from ..errors import (
     StylizeError,
 )
 from ..images import encode
-from ..settings.options import FORMATS
+from ..settings.options import FORMATS, Options
 from ..transfer import memory
 from ..transfer.job import Job
 from ..transfer.step import STOP, Signal
