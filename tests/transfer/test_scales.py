@@ -10,11 +10,13 @@ from stylize import OptionError, PictureError
 from stylize.settings.options import DECLINE, EFFORTS, LEAST_SHARE
 from stylize.transfer.scales import (
     FIXED_COST,
+    Scale,
     check_shorter_side,
     plan_scales,
     result_size,
     style_size,
 )
+from stylize.transfer.strips import LARGE, VERY_LARGE
 
 sides = st.integers(16, 8000)
 
@@ -101,6 +103,14 @@ def test_one_scale_or_one_iteration_gives_one_scale() -> None:
     (only,) = plan_scales((512, 342), 200, "normal", 1, 16)
     assert (only.iterations, only.work) == (200, 200 * (512 * 342 + FIXED_COST))
     assert len(plan_scales((512, 342), 1, "normal", "auto", 16)) == 1
+
+
+@pytest.mark.parametrize(
+    ("pixels", "slowdown"),
+    [(LARGE - 1, 1), (LARGE, 1.4), (VERY_LARGE - 1, 1.4), (VERY_LARGE, 1.5), (10**8, 1.5)],
+)
+def test_a_pixel_costs_more_in_strips(pixels: int, slowdown: float) -> None:
+    assert Scale(pixels, 1, 1).cost == round(pixels * slowdown) + FIXED_COST
 
 
 @settings(deadline=None)

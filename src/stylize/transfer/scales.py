@@ -15,6 +15,7 @@ from ..settings.options import (
     MOST_SCALES,
     SMALLEST_SIDE,
 )
+from .strips import SLOWDOWN
 
 #: An evaluation takes as long as if the picture had so many more pixels, in which kernels are
 #: prepared and functions called. Fitted to 64 to 1024 pixels a side on two kinds of processors; it
@@ -51,8 +52,11 @@ class Scale:
 
     @property
     def cost(self) -> int:
-        """What one evaluation takes, in units of the time for one pixel."""
-        return self.pixels + FIXED_COST
+        """What one evaluation takes, in units of the time for one pixel of a small picture."""
+        slowdown = max(
+            (factor for pixels, factor in SLOWDOWN.items() if self.pixels >= pixels), default=1.0
+        )
+        return round(self.pixels * slowdown) + FIXED_COST
 
     @property
     def work(self) -> int:

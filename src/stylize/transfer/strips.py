@@ -19,6 +19,8 @@ LARGE = 3_000_000
 #: Pixels from which the features of the content image are computed again for each strip, where they
 #: are large: 64 or 128 bytes a pixel at relu2_2. It takes a fifth of the time.
 VERY_LARGE = 8_000_000
+#: How many times as long a pixel takes from these sizes on: rows around a strip are computed twice.
+SLOWDOWN = {LARGE: 1.4, VERY_LARGE: 1.5}
 #: Pixels of a strip, and its least rows. The more, the less is computed twice around each strip,
 #: and the more memory it takes.
 STRIP_PIXELS, LEAST_ROWS = 1_000_000, 224
