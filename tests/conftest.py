@@ -41,6 +41,10 @@ from stylize.transfer.scales import plan_scales
 from stylize.transfer.step import Losses, Step
 from stylize.transfer.targets import Region, Targets
 
+# Under nohup it is ignored, also in the commands that the tests start, and would end none of them.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 ROOT = Path(__file__).parent.parent
 
 # Tests run in several processes at once (pytest-xdist), which share the processor, and so do the
