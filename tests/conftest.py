@@ -41,10 +41,6 @@ from stylize.transfer.scales import plan_scales
 from stylize.transfer.step import Losses, Step
 from stylize.transfer.targets import Region, Targets
 
-# Under nohup it is ignored, also in the commands that the tests start, and would end none of them.
-if hasattr(signal, "SIGHUP"):
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
 ROOT = Path(__file__).parent.parent
 
 # Tests run in several processes at once (pytest-xdist), which share the processor, and so do the
@@ -53,6 +49,12 @@ if _workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     _threads = max(1, (os.cpu_count() or 1) // int(_workers))
     os.environ["OMP_NUM_THREADS"] = str(_threads)
     torch.set_num_threads(_threads)
+
+
+def pytest_configure() -> None:
+    """Undo what nohup does: commands that the tests start would ignore SIGHUP."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 # A shell starts background commands with Ctrl-C ignored, and so would all commands of the tests be.
