@@ -28,7 +28,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_the_term_is_minimised_and_reported(added: Any, photo: str, painting: str) -> None:
-    stylizer = Stylizer(size=48, iterations=15, precision="float32", scales=1)
+    stylizer = Stylizer(size=48, iterations=15, device="cpu", precision="float32", scales=1)
     losses = stylizer(photo, painting).losses
     assert list(losses[0].as_dict()) == ["content", "style", "tv", "gamut", "deviations", "total"]
     weights = {"content": 1, "style": 1, "tv": 0, "gamut": 1, "deviations": 0.001}
@@ -56,7 +56,7 @@ def deviation(features: torch.Tensor) -> torch.Tensor:
 
 def test_its_gradient_is_that_of_its_value(added: Any, photo: str, painting: str) -> None:
     """By finite differences along the gradient, in the term's layer."""
-    stylizer = Stylizer(size=32, precision="float32", style_layers="relu2_1")
+    stylizer = Stylizer(size=32, device="cpu", precision="float32", style_layers="relu2_1")
     job = Job.prepare(stylizer.options, photo, [painting])
     (term,) = added.build(find_targets(stylizer.vgg, stylizer.cache, job, job.size))
     values = torch.rand(1, 128, 8, 6)
