@@ -4,6 +4,7 @@ A file of others may hold values of any length; `shown` makes a part of a messag
 """
 
 import errno
+import re
 from enum import IntEnum
 from typing import Any
 
@@ -100,3 +101,9 @@ def shown(value: Any) -> str:
 def shortened(text: str, most: int = 80) -> str:
     """Return a text, or where it is longer, its start and three dots."""
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def not_found(path: Any, kind: str = "file") -> str:
+    """The reason why a picture cannot be read that is not there."""
+    address = re.match("[a-z]+://", str(path))
+    return "is a web address; download the picture first" if address else f"no such {kind}"

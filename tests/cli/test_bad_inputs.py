@@ -47,6 +47,8 @@ def folder(
         Path(name).write_bytes(data)
     Path("text.jpg").write_text("Dear diary")
     Path("weights.pth").write_text("not weights")
+    Path("a photo.jpg").write_bytes(picture_files["photo.jpg"])
+    Path("film.gif").write_bytes(b"GIF89a")
     Path("folder").mkdir()
     Path("folder.png").mkdir()
     if sys.platform != "win32":
@@ -62,9 +64,24 @@ BAD: list[tuple[str, int, str]] = [
     ("", 2, "give a photo, a painting and a name"),
     ("photo.jpg", 2, "give a painting and a name"),
     ("photo.jpg painting.png", 2, "give a name for the result (-o)"),
+    ("photo.jpg painting.png dot.png", 2, "give a name for the result (-o)"),
+    (
+        "photo.jpg painting.png new.jpg",
+        2,
+        "put -o before the name of the result, as in stylize photo.jpg painting.png -o new.jpg",
+    ),
+    ("photo.jpg -s painting.png -o out.png", 2, "-s is the size; a painting needs no option"),
+    ("{p} -s", 2, "'-s' requires an argument"),
+    ("photo.jpg painting.png -o -s 300", 2, "-o needs a value before -s"),
+    ("{p} --timelapse --size=300", 2, "--timelapse needs a value before --size=300"),
+    ("photo.jpg painting.png -o=out.png", 2, "-o=out.png: write -o out.png"),
+    ("{p} --size 20 cm", 3, "cm: no such file; write the size without a space, as in -s 20cm"),
+    ("a photo.jpg painting.png -o out.png", 3, "a: no such file; a name with spaces needs quotes"),
+    ("a b photo.jpg painting.png -o out.png", 3, "a: no such file"),
+    ("{p} --try strength=0,1 seed=0,1", 3, "seed=0,1: no such file; put --try before it, as in"),
     ("{p} --sise 3", 2, "no option --sise; did you mean --size?"),
-    ("{p} --size 8", 2, "--size must be 16 to 65536, auto, original, fit"),
-    ("{p} --size huge", 2, "8x10in (got 'huge')"),
+    ("{p} --size 8", 2, "--size must be 16 to 65536 pixels, original, fit"),
+    ("{p} --size huge", 2, "8x10in or A4 (got 'huge')"),
     ("{p} --pooling min", 2, "'min' is not one of"),
     ("{p} --preset papper", 2, "'papper' is not"),
     ("{p} -n 0", 2, "--iterations must be 1 to 1000000000 or auto (got '0')"),
@@ -91,13 +108,20 @@ BAD: list[tuple[str, int, str]] = [
     ("photo.jpg painting.png -o out.png --init folder", 3, "folder: is a folder"),
     ("bomb.png painting.png -o out.png", 3, "bomb.png: larger than 89 megapixels"),
     ("- painting.png -o out.png", 3, "standard input: not a picture"),
-    ("dot.png painting.png -o out.png", 3, "dot.png: 1 x 1 pixels, but"),
-    ("photo.jpg dot.png -o out.png", 3, "dot.png: 1 x 1 pixels, but"),
-    ("thin.png painting.png -o out.png -s 100", 3, "thin.png, resized: 100 x 4 pixels, but"),
-    ("{p} -s 16", 3, "photo.jpg, resized: 16 x 11 pixels, but"),
+    ("dot.png painting.png -o out.png", 3, "dot.png: has only 1 x 1 pixels, but"),
+    ("photo.jpg dot.png -o out.png", 3, "dot.png: has only 1 x 1 pixels, but"),
+    (
+        "thin.png painting.png -o out.png -s 100",
+        3,
+        "thin.png: the result would have 100 x 4 pixels",
+    ),
+    ("{p} -s 16", 3, "photo.jpg: the result would have 16 x 11 pixels"),
     ("{p} --init -", 2, "--init: cannot come from standard input"),
     ("{p} --init none.png", 3, "none.png: no such file"),
     ("photo.jpg painting.png -o out.gif", 4, "out.gif: unknown suffix '.gif'"),
+    ("photo.jpg painting.png -o out.gif", 4, "; a film is made by --timelapse"),
+    ("photo.jpg painting.png -o film.gif", 4, "film.gif: unknown suffix '.gif'"),
+    ("photo.jpg painting.png -o film.gif --try style-scale=1,2", 4, "unknown suffix '.gif'"),
     ("photo.jpg painting.png -o out", 4, "out: no suffix; use one of .png"),
     ("photo.jpg painting.png -o none/out.png", 4, "none; make it first"),
     ("photo.jpg painting.png -o out.png --timelapse folder.png", 4, "unknown suffix"),

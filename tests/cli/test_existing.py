@@ -118,7 +118,7 @@ def test_files_that_stylize_did_not_make_are_not_replaced(run_on_folders: Any) -
         assert result.exit_code == 123
         assert statuses(result.stdout)["a-x.png"] == "failed"
         assert "exists already, and does not seem to be made by stylize (" in result.stderr
-        assert "--existing replace paints over it" in result.stderr
+        assert "or overwrite it with --existing replace" in result.stderr
         assert Path("out/a-x.png").read_bytes() == data
     replaced = run_on_folders("photos", "styles/x.png", "-o", "out", "--existing", "replace")
     assert replaced.exit_code == 0
@@ -135,7 +135,8 @@ def test_one_picture_replaces_what_stylize_made_and_nothing_else(
     assert (refused.exit_code, refused.stdout) == (4, "")
     assert refused.stderr == (
         "stylize: a.jpg: exists already, and does not seem to be made by stylize (carries no"
-        " recipe; it was not made by stylize, or was edited); --existing replace paints over it\n"
+        " recipe; it was not made by stylize, or was edited); choose another name, or overwrite it"
+        " with --existing replace\n"
     )
     assert Path("a.jpg").read_bytes() == holiday
     assert run_on_folders(*args, *dry, "--existing", "replace").exit_code == 0

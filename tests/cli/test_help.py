@@ -98,7 +98,11 @@ def test_what_is_missing_is_asked_for_with_an_example(args: str, message: str, r
         ("-size", "--size"),
         ("-style-scale", "--style-scale"),
         ("-lr", "--learning-rate"),
+        ("--quality", "--effort or --jpeg-quality"),
+        ("--compare", "--try"),
         ("--content", "stylize photo.jpg painting.jpg -o out.png"),
+        ("-content_image", "stylize photo.jpg painting.jpg -o out.png"),
+        ("-c", "stylize photo.jpg painting.jpg -o out.png"),
     ],
 )
 def test_a_wrong_option_is_answered_with_the_right_one(typed: str, meant: str, run: Any) -> None:
@@ -128,7 +132,8 @@ def test_a_wrong_option_in_a_file_is_answered_alike(run: Any) -> None:
 def test_every_guess_leads_to_an_option() -> None:
     from stylize.settings import guesses
 
-    names = {option.name or "" for option in OPTIONS}
+    flags = [flag for option in OPTIONS for flag in option.opts if flag.startswith("--")]
+    names = {flag[2:].replace("-", "_") for flag in flags}
     for guess, meant in guesses._GUESSES.items():
         assert guess not in names, guess
         assert option_meant(guess, names) == meant

@@ -57,17 +57,14 @@ def test_a_list_that_is_none_is_refused(
 
 
 @pytest.mark.parametrize("more", [[], ["--blend", "equal"], ["--dry-run"]])
-@pytest.mark.parametrize("output", ["out/", "out.png"])
-def test_a_wildcard_of_photos_is_no_row_of_paintings(
-    more: list[str], output: str, run_on_folders: Any
-) -> None:
-    args = ["photos/a.png", "photos/b.png", "styles/x.png", "-o", output]
+def test_a_wildcard_of_photos_is_no_row_of_paintings(more: list[str], run_on_folders: Any) -> None:
+    args = ["photos/a.png", "photos/b.png", "styles/x.png", "-o", "out/"]
     result = run_on_folders(*args, *more)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
         "stylize: photos/b.png: would be a painting, because only the first name, photos/a.png, is"
         " the photo; for many photos name their folder, as in stylize photos painting.jpg -o"
-        " painted/\n"
+        " painted/; if it is a painting, put it into the other paintings' folder\n"
     )
     assert not Painter.calls
 
@@ -86,9 +83,11 @@ def test_paintings_beside_the_photo_are_painted_with_a_word(run_on_folders: Any)
 
 
 def test_several_paintings_for_one_file_lead_to_the_folder_of_photos(run_on_folders: Any) -> None:
-    result = run_on_folders("photos/a.png", "styles/x.png", "styles/y.png", "-o", "out.png")
-    assert result.exit_code == 2
-    assert "name their folder (photos, not photos/*.jpg)" in result.stderr
+    for second in ("styles/x.png", "photos/b.png"):
+        result = run_on_folders("photos/a.png", second, "styles/y.png", "-o", "out.png")
+        assert result.exit_code == 2
+        assert "2 paintings for one picture: --blend equal mixes them" in result.stderr
+        assert "name their folder (photos, not photos/*.jpg)" in result.stderr
 
 
 def test_json_names_the_version(run_on_folders: Any) -> None:

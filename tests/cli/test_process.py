@@ -71,7 +71,8 @@ def test_ctrl_c_saves_the_picture_so_far_and_a_checkpoint(
     out = tmp_path / "out.png"
     code, messages = interrupt(1, photo, painting, "-o", str(out), "-s", "96", "-n", "99999")
     assert code == 130
-    assert b"holds the picture so far" in messages
+    assert b"holds the picture so far, and " in messages
+    assert b"out.png.checkpoint what the same command needs to resume" in messages
     with Image.open(out) as image:
         assert image.size == (96, 64)
         image.load()

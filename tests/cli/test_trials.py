@@ -136,6 +136,24 @@ def test_a_sheet_replaces_only_a_sheet(run: Run) -> None:
     again = run(*TRY, "seed=1,2,3")
     assert again.exit_code == 0
     assert again.stderr.endswith("stylize: wrote sheet.png\n")
+    painting = run(*TRY[:4])
+    assert painting.exit_code == 4
+    assert painting.stderr == (
+        "stylize: sheet.png: is a sheet of --try; choose another name, or overwrite it with"
+        " --existing replace\n"
+    )
+
+
+@pytest.mark.parametrize("trials_there", [False, True])
+def test_a_sheet_does_not_replace_a_painting(run: Run, trials_there: bool) -> None:
+    assert run(*TRY[:4]).exit_code == 0
+    if trials_there:
+        Path("sheet-trials").mkdir()
+    before = Path("sheet.png").read_bytes()
+    refused = run(*TRY, "seed=1,2")
+    assert refused.exit_code == 4
+    assert "sheet.png: is a picture that stylize painted, not a sheet; choose" in refused.stderr
+    assert Path("sheet.png").read_bytes() == before
 
 
 def test_a_sheet_shows_only_pictures_of_this_run(run: Run) -> None:
@@ -201,6 +219,7 @@ def test_values_with_commas_are_separated_by_slashes() -> None:
     [
         (["style-weight"], "give NAME=VALUE"),
         (["vigour=1,2"], "vigour is not an option that can be tried"),
+        (["strenght=0.5,1"], "not an option that can be tried; did you mean strength?"),
         (["mask=a.png,b.png"], "mask is not an option that can be tried"),
         (["preset=glaze", "--preset", "impasto"], "--preset: leave it out"),
         (["seed=1", "-o", "{content}.png"], "name one file"),

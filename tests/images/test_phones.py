@@ -359,7 +359,9 @@ def test_damaged_raw_photos_are_known_as_such(beginning: bytes, tmp_path: Path) 
         (b"\xff\x0a\x10" + bytes(99), "is JPEG XL.*save it as JPEG or PNG"),
         (b"8BPS\0\1" + bytes(99), "is a Photoshop file"),
         (b"<html><body>", "not a picture in a format that stylize can read"),
-        (b"", "not a picture in a format that stylize can read"),
+        (b"", "not a picture but an empty file"),
+        (b"my holidays\n", "not a picture but a text"),
+        (b"\0\1\2", "not a picture in a format that stylize can read"),
     ],
 )
 def test_what_is_no_picture_is_called_by_its_name(

@@ -111,7 +111,7 @@ def test_a_value_in_a_file_is_never_printed_longer_than_a_line(text: str, run: A
         ("config = 'b.toml'", "config: no such option"),
         ("[stylize]\nsize = 300", "stylize: no such option"),
         ("style-weight = 1\nstyle_weight = 2", "--style-weight: is set twice"),
-        ("size = 8", "--size must be 16 to 65536, auto, original, fit, .*got 8"),
+        ("size = 8", "--size must be 16 to 65536 pixels, original, fit, .*got 8"),
         ("size = [300]", r"--size must be 16 to 65536.*got \[300\]"),
         ("seed = 2020-01-01", "--seed must be 0 to "),
         ("init = 3", "--init: 3 is not valid"),

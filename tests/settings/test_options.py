@@ -171,6 +171,7 @@ def test_values_may_be_written_in_several_forms() -> None:
         ("12.5%", "12.5%"),
         ("20 cm", "20cm"),
         ("8in", "8in"),
+        ("A4", "a4"),
     ],
 )
 def test_a_size_has_one_value_however_it_is_written(written: str, size: int | str) -> None:
@@ -178,11 +179,32 @@ def test_a_size_has_one_value_however_it_is_written(written: str, size: int | st
     assert Options(size=written) == Options(size=size)
 
 
+@pytest.mark.parametrize("size", ["800x600", "600x800"])
+def test_two_lengths_without_a_unit_are_answered_with_both_meanings(size: str) -> None:
+    expected = (
+        f"--size {size}: in pixels give the longer side alone, as in 800; on paper add the unit, as"
+        f" in {size}cm"
+    )
+    with pytest.raises(OptionError, match=f"^{expected}$"):
+        Options(size=size)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [("50%", "; write 0.5"), ("0,5", "; write 0.5"), ("12,5%", "; write 0.125"), ("half", "")],
+)
+def test_a_number_that_is_written_otherwise_is_answered_with_its_form_here(
+    value: str, hint: str
+) -> None:
+    with pytest.raises(OptionError, match=f"^--strength: '{value}' is not a number{hint}$"):
+        Options(strength=value)
+
+
 @pytest.mark.parametrize("size", ["4k!", "16k", "0%", "0x", "-2x", "x", "%", "2xx", "1e3%", 2.5])
 def test_the_message_for_a_wrong_size_says_which_ones_there_are(size: Any) -> None:
     expected = (
-        "--size must be 16 to 65536, auto, original, fit, 4k, 8k, a multiple as in 200% or a size"
-        f" on paper as in 8x10in (got {size!r})"
+        "--size must be 16 to 65536 pixels, original, fit, 4k, 8k, a multiple as in 200% or a size"
+        f" on paper as in 20cm, 8x10in or A4 (got {size!r})"
     )
     with pytest.raises(OptionError, match=f"^{re.escape(expected)}$"):
         Options(size=size)

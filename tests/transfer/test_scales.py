@@ -131,5 +131,7 @@ def test_no_size_is_planned_twice() -> None:
 
 def test_the_error_for_a_small_picture_names_its_size() -> None:
     check_shorter_side((16, 900), 16, "a.jpg")
-    with pytest.raises(PictureError, match=r"a\.jpg: 15 x 900 .* at least 16"):
+    with pytest.raises(PictureError, match=r"a\.jpg: has only 15 x 900 .* 16 .* a larger picture$"):
         check_shorter_side((15, 900), 16, "a.jpg")
+    with pytest.raises(PictureError, match=r"a\.jpg: the result .* 15 x 900 .* a larger --size$"):
+        check_shorter_side((15, 900), 16, "a.jpg", resized=True)

@@ -287,7 +287,7 @@ def test_layers_of_a_term_without_weight_do_not_limit_the_size(
     stylizer: Stylizer, photo: str, painting: str
 ) -> None:
     tiny = load_picture(photo).image.resize((10, 8))
-    with pytest.raises(PictureError, match=r"10 x 8 pixels, but .* at least 16 a side"):
+    with pytest.raises(PictureError, match=r"10 x 8 pixels, but .* at least 16 on each side"):
         stylizer(tiny, painting, size="auto")
     result = stylizer(tiny, painting, size="auto", style_weight=0, iterations=2)
     assert result.image.size == (10, 8)
@@ -298,7 +298,7 @@ def test_layers_of_a_term_without_weight_do_not_limit_the_size(
 def test_a_content_image_that_is_too_thin_after_resizing_is_refused(
     stylizer: Stylizer, painting: str
 ) -> None:
-    with pytest.raises(PictureError, match=r"content picture, resized: 64 x 3 pixels"):
+    with pytest.raises(PictureError, match=r"content picture: the result would have 64 x 3 pixels"):
         stylizer(np.zeros((20, 400, 3), np.uint8), painting)
 
 

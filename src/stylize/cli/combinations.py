@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import OptionError
+from ..settings import guesses
 from ..settings.options import Options
 from ..settings.presets import PRESETS
 
@@ -85,7 +86,10 @@ def _parse(text: str) -> tuple[str, list[str]]:
         raise OptionError(f"--try {text}: give NAME=VALUE,VALUE, as in style-weight=0.3,1,3")
     known = {option.name for option in fields(Options)} - {*EXCLUDED} | {"preset"}
     if name not in known:
-        raise OptionError(f"--try {text}: {name or 'this'} is not an option that can be tried")
+        similar = guesses.closest(name, known)
+        hint = f"; did you mean {similar.replace('_', '-')}?" if similar else ""
+        shown = name.replace("_", "-") or "this"
+        raise OptionError(f"--try {text}: {shown} is not an option that can be tried{hint}")
     separator = "/" if "/" in values and name in WITH_COMMAS else ","
     parts = [value.strip() for value in values.split(separator)]
     if "" in parts or len(set(parts)) < len(parts):

@@ -9,7 +9,11 @@ from ..errors import OutputError, PictureError
 from ..images import encode, probe
 from ..settings import recipe
 from ..settings.recipe import Recipe
+from .naming import trials_folder
 from .task import Task
+
+#: What to do about a file that is not replaced.
+_CURE = "choose another name, or overwrite it with --existing replace"
 
 
 def reason_to_skip(task: Task) -> str:
@@ -44,10 +48,29 @@ def made_by_stylize(target: str) -> Recipe | None:
     try:
         return recipe.read_recipe(target)
     except PictureError as error:
-        raise OutputError(
-            f"{target}: exists already, and does not seem to be made by stylize"
-            f" ({str(error).removeprefix(f'{target}: ')}); --existing replace paints over it"
-        ) from error
+        if os.path.isdir(trials_folder(target)):
+            fault = "is a sheet of --try"
+        else:
+            reason = str(error).removeprefix(f"{target}: ")
+            fault = f"exists already, and does not seem to be made by stylize ({reason})"
+        raise OutputError(f"{target}: {fault}; {_CURE}") from error
+
+
+def check_sheet(target: str) -> None:
+    """Check that a sheet of `--try` can be written without the loss of another file.
+
+    Raises:
+        OutputError: there is a file, and it is no such sheet. A sheet has no recipe, but its
+            pictures in a folder beside it.
+    """
+    try:
+        painted = made_by_stylize(target)
+    except OutputError:
+        if os.path.isdir(trials_folder(target)):
+            return
+        raise
+    if painted:
+        raise OutputError(f"{target}: is a picture that stylize painted, not a sheet; {_CURE}")
 
 
 def _is_up_to_date(task: Task) -> bool:

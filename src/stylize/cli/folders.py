@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .. import files
-from ..errors import OptionError, PictureError
+from ..errors import OptionError, PictureError, not_found
 from ..images import encode, probe
-from ..images.picture import not_found
 from ..settings.options import FORMATS, Options
 from . import naming, terminal
 from .arguments import Arguments

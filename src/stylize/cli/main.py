@@ -21,7 +21,7 @@ from ..settings import config
 from ..settings.options import WORDS, Options
 from ..settings.presets import PRESETS, PURPOSES
 from ..settings.recipe import read_recipe, show_recipe
-from . import mistakes, parameters, startup, terminal
+from . import failures, mistakes, parameters, startup, terminal
 from .arguments import PATH, Arguments, Choice
 from .combinations import combine
 from .groups import in_groups
@@ -67,7 +67,7 @@ class _Command(cloup.Command):
         try:
             sys.exit(super().main(args, *rest, **{**extra, "standalone_mode": False}))
         except Exception as error:
-            code, message = mistakes.describe(error)
+            code, message = failures.describe(error)
             with contextlib.suppress(OSError):
                 if "--debug" in (sys.argv[1:] if args is None else args):
                     click.echo(terminal.traceback_of(error), err=True)
@@ -81,7 +81,7 @@ class _Command(cloup.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See `click.Command`."""
-        mistakes.check_dashes(ctx, args)
+        mistakes.check_options(ctx, args)
         return super().parse_args(ctx, args)
 
     def invoke(self, context: click.Context) -> Any:
@@ -214,7 +214,8 @@ def command(context: click.Context, /, **typed: Any) -> int:
     if typed["verbose"] or typed["debug"]:
         startup.show_libraries()
     if not typed["print_config"]:
-        mistakes.check_complete(typed["content"], typed["styles"], typed["output"], typed["pairs"])
+        needed = ("content", "styles", "output", "pairs", "size")
+        mistakes.check_complete(*(typed[name] for name in needed))
     recipe, source = typed["recipe"], "--recipe"
     if not recipe and (recipe := _typed_enlarge(context)):
         source, context.params["recipe"] = "--enlarge", recipe
@@ -274,15 +275,18 @@ def run_command(arguments: Arguments) -> ExitCode:
         raise OptionError("--pairs: leave it out with --try, which is for one picture")
     if arguments.json and arguments.output == "-":
         raise OptionError("--json: standard output is taken by the picture (-o -)")
-    mistakes.check_wildcard(arguments, several=is_batch(arguments))
+    several = is_batch(arguments)
+    if not several:
+        mistakes.check_words(arguments)
+    mistakes.check_wildcard(arguments, several)
     if arguments.cluster is not None:
-        connection.check(arguments, bool(arguments.trials) or is_batch(arguments))
+        connection.check(arguments, bool(arguments.trials) or several)
     _warn_of_options_without_effect(arguments)
     if arguments.dry_run:
         return run_dry(arguments)
     if arguments.trials:
         return run_trials(arguments)
-    if is_batch(arguments):
+    if several:
         return run_batch(arguments)
     return run_single(arguments)
 

@@ -1,48 +1,54 @@
-"""What is said about a mistake on the command line, and about every error: one line, and a code."""
+"""Mistakes on the command line, and what is to be typed instead."""
 
 import itertools
 import logging
 import os
 import re
-import traceback
 from collections.abc import Iterable, Sequence
 
 import click
 
-from ..errors import (
-    DeviceError,
-    ExitCode,
-    OptionError,
-    OutputError,
-    StylizeError,
-    is_out_of_memory,
-    shortened,
-    shown,
-)
-from ..settings import config
+from ..errors import OptionError, PictureError, not_found
 from ..settings.guesses import is_option, option_meant
-from . import parameters
+from ..settings.options import FORMATS
+from ..settings.printing import UNITS
 from .arguments import Arguments
 
 log = logging.getLogger(__name__)
 
 _EXAMPLE = "stylize photo.jpg painting.jpg -o out.jpg"
-#: The most characters of what click says about a value, which may come from a file.
-_LONGEST_REASON = 300
-#: How the names of the variables begin that a library reads.
-_VARIABLES = {"tqdm": ("TQDM_",), "torch": ("TORCH", "PYTORCH_")}
 
 
 def check_complete(
-    content: str | None, styles: Sequence[str], output: str | None, pairs: str | None
+    content: str | None,
+    styles: Sequence[str],
+    output: str | None,
+    pairs: str | None,
+    size: str | None = None,
 ) -> None:
     """Check that photo, painting and result are named.
+
+    Args:
+        content: as typed, like the others.
+        styles: the paintings.
+        output: the result.
+        pairs: the list of pairs that is given instead of photo and paintings.
+        size: in other programs, `-s` is the painting.
 
     Raises:
         OptionError: one of them is missing; the message says what to type.
     """
     if pairs and content:
         raise OptionError(f"--pairs: its file names photos and paintings; leave {content} out")
+    if content and not styles and size and os.path.isfile(size):
+        raise OptionError(
+            f"-s is the size; a painting needs no option, as in stylize {content} {size} -o out.jpg"
+        )
+    if not output and len(styles) > 1 and not os.path.exists(styles[-1]):
+        *paintings, last = styles
+        if last.endswith(tuple(itertools.chain(*FORMATS.values()))):
+            words = " ".join(["stylize", str(content), *paintings, "-o", last])
+            raise OptionError(f"put -o before the name of the result, as in {words}")
     needed = {
         "a photo": content or pairs,
         "a painting": styles or pairs,
@@ -53,6 +59,38 @@ def check_complete(
         *most, last = missing
         names = f"{', '.join(most)} and {last}" if most else last
         raise OptionError(f"give {names}, as in {_EXAMPLE} (stylize --help tells more)")
+
+
+def check_words(arguments: Arguments) -> None:
+    """Check that no word that belongs to something else is taken for one of several paintings.
+
+    Args:
+        arguments: of the command, for one picture.
+
+    Raises:
+        PictureError: there is no such file; the message guesses what the word belongs to.
+    """
+    words = [arguments.content, *arguments.styles]
+    if len(words) < 3:
+        return  # the file that is missing was meant
+    for number, word in enumerate(words):
+        if word != "-" and not os.path.lexists(word):
+            hint = _name_with_spaces(words, number)
+            if word.lower() in (*UNITS, "px", "%"):
+                hint = f"; write the size without a space, as in -s 20{word}"
+            elif "=" in word:
+                hint = f"; put --try before it, as in --try {word}"
+            raise PictureError(f"{word}: {not_found(word)}{hint}")
+
+
+def _name_with_spaces(words: Sequence[str], missing: int) -> str:
+    """What to say where a word and its neighbours are the name of a file; else ""."""
+    for start in range(missing + 1):
+        for end in range(missing + 1, len(words) + 1):
+            name = " ".join(words[start:end])
+            if end - start > 1 and os.path.isfile(name):
+                return f'; a name with spaces needs quotes: "{name}"'
+    return ""
 
 
 def check_wildcard(arguments: Arguments, several: bool) -> None:
@@ -70,8 +108,8 @@ def check_wildcard(arguments: Arguments, several: bool) -> None:
     """
     content, styles, options = arguments.content, arguments.styles, arguments.options
     numbered = options.mask or options.blend not in (None, "equal")  # one for each STYLE
-    if len(styles) < 2 or numbered or not content or os.path.isdir(content):
-        return
+    if not several or len(styles) < 2 or numbered or not content or os.path.isdir(content):
+        return  # for one picture, several STYLEs without --blend are refused in any case
     folder = os.path.dirname(os.path.abspath(content))
     beside = [path for path in styles if os.path.dirname(os.path.abspath(path)) == folder]
     if not beside:
@@ -80,78 +118,48 @@ def check_wildcard(arguments: Arguments, several: bool) -> None:
     if len(beside) < len(styles):
         raise OptionError(
             f"{beside[0]}: would be a painting, because only the first name, {content}, is the"
-            f" photo; for many photos name their folder, as in {example}"
+            f" photo; for many photos name their folder, as in {example}; if it is a painting, put"
+            " it into the other paintings' folder"
         )
-    if several or options.blend:  # otherwise several STYLEs are refused in any case
-        log.warning(
-            "only %s is the photo, the other %d pictures beside it are paintings; for many photos"
-            " name their folder, as in %s",
-            content,
-            len(beside),
-            example,
-        )
+    log.warning(
+        "only %s is the photo, the other %d pictures beside it are paintings; for many photos name"
+        " their folder, as in %s",
+        content,
+        len(beside),
+        example,
+    )
 
 
-def describe(error: Exception) -> tuple[int, str]:
-    """The exit code for an error, and its message."""
-    if isinstance(error, StylizeError):
-        return error.exit_code, str(error)
-    if isinstance(error, click.NoSuchOption):
-        return error.exit_code, f"{_no_such_option(error)} (see stylize --help)"
-    if isinstance(error, click.ClickException):
-        reason = shortened(error.format_message(), _LONGEST_REASON)
-        message = f"{_place(error)}{reason} (see stylize --help)"
-        return error.exit_code, message
-    if isinstance(error, FileNotFoundError) and not _current_folder_exists():
-        return OutputError.exit_code, "the current folder was deleted; change to another one"
-    if isinstance(error, click.Abort):  # what click makes of Ctrl-C
-        return ExitCode.INTERRUPTED, "interrupted before there was a picture"
-    if cause := cause_outside(error):
-        return cause.exit_code, str(cause)
-    return ExitCode.BUG, bug(error, "--debug")
+def check_options(context: click.Context, typed: Iterable[str]) -> None:
+    """Check for what click would take for an odd value of an option.
 
-
-def bug(error: Exception, shown_by: str) -> str:
-    """The message for an error that nobody foresaw; an option shows its traceback."""
-    return f"a bug: {error!r}; please report it, with what {shown_by} prints"
-
-
-def cause_outside(error: Exception) -> StylizeError | None:
-    """What an error of a library means if it is no bug: want of memory, or a faulty variable.
-
-    Libraries read some variables when they are imported, and their errors tell the value, not the
-    name.
-    """
-    if is_out_of_memory(error):
-        return DeviceError("not enough memory")
-    modules = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
-    library = modules[-1].partition(".")[0] if modules else ""
-    for name, value in os.environ.items():
-        if name.startswith(_VARIABLES.get(library, ())) and value and value in str(error):
-            return OptionError(
-                f"{name}={shown(value)}: {library} does not accept it; correct or unset it"
-            )
-    return None
-
-
-def check_dashes(context: click.Context, typed: Iterable[str]) -> None:
-    """Check that no long option has a single dash: `-size 300` would be `-s` with the value "ize".
+    `-size 300` would be `-s` with the value "ize", `-o=a.png` a file called "=a.png", and
+    `--timelapse -s 300` a film called "-s".
 
     Args:
         context: of the command.
         typed: the arguments.
 
     Raises:
-        NoSuchOption: one has.
+        NoSuchOption: a long option has a single dash.
+        OptionError: an option has no value, or an equals sign where none belongs.
     """
-    names = _long_names(context)
-    for argument in itertools.takewhile(lambda argument: argument != "--", typed):
-        name = argument.partition("=")[0]
-        if re.fullmatch("-[a-z][a-z-]+", name) and is_option(name, names):
+    names, flags = _long_names(context), _flags(context)
+    words = [*itertools.takewhile(lambda argument: argument != "--", typed), ""]
+    for word, following in itertools.pairwise(words):
+        name, equals, value = word.partition("=")
+        if re.fullmatch("-[a-z][a-z_-]+", name) and is_option(name, names):
             raise click.NoSuchOption(name, ctx=context)
+        option = flags.get(name)
+        if not option or option.is_flag:
+            continue
+        if equals and not name.startswith("--"):
+            raise OptionError(f"{word}: write {name} {value}")
+        if not equals and following.partition("=")[0] in flags:
+            raise OptionError(f"{name} needs a value before {following}")
 
 
-def _no_such_option(error: click.NoSuchOption) -> str:
+def no_such_option(error: click.NoSuchOption) -> str:
     """What to type instead, where that can be guessed."""
     meant = option_meant(error.option_name, _long_names(error.ctx) if error.ctx else ())
     return f"no option {error.option_name}" + (f"; did you mean {meant}?" if meant else "")
@@ -159,21 +167,11 @@ def _no_such_option(error: click.NoSuchOption) -> str:
 
 def _long_names(context: click.Context) -> set[str]:
     """The names of all options that have two dashes, with underscores."""
-    params = context.command.params
-    flags = (flag for param in params for flag in (*param.opts, *param.secondary_opts))
+    flags = _flags(context)
     return {flag.lstrip("-").replace("-", "_") for flag in flags if flag.startswith("--")}
 
 
-def _current_folder_exists() -> bool:
-    try:
-        return bool(os.getcwd())
-    except OSError:
-        return False
-
-
-def _place(error: click.ClickException) -> str:
-    """The file or variable that an invalid value comes from, where it was not typed."""
-    if not isinstance(error, click.BadParameter) or not (error.ctx and error.param):
-        return ""
-    place = parameters.origin(error.ctx, error.param.name or "")
-    return "" if place in (config.COMMAND_LINE, config.DEFAULT) else f"{place}: "
+def _flags(context: click.Context) -> dict[str, click.Option]:
+    """All options, short and long, as they are typed."""
+    params = [param for param in context.command.params if isinstance(param, click.Option)]
+    return {flag: param for param in params for flag in (*param.opts, *param.secondary_opts)}

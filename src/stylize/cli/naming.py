@@ -33,6 +33,11 @@ class Input(NamedTuple):
 Pair = tuple[Input, tuple[Input, ...]]
 
 
+def trials_folder(sheet: str) -> str:
+    """The folder of the pictures on a sheet of `--try`."""
+    return f"{os.path.splitext(sheet)[0]}-trials"
+
+
 def first_field(output: str) -> int | None:
     """Where the first field in braces begins; None if OUTPUT is no pattern."""
     field = _FIELD.search(output)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from .. import files
 from ..errors import StylizeError
 from ..transfer.step import Step
-from . import mistakes
+from . import failures
 from .resources import Resources
 from .single import Watch, paint
 from .task import Outcome, Task
@@ -92,7 +92,7 @@ def attempt(work: Callable[[], Done], resources: Resources | None = None) -> Don
             raise  # no picture can be painted
         return Outcome.failed(error)
     except Exception as error:
-        if cause := mistakes.cause_outside(error):
+        if cause := failures.cause_outside(error):
             return Outcome.failed(cause)
         log.info("%s", traceback.format_exc())
-        return Outcome.failed(StylizeError(mistakes.bug(error, "--verbose")))
+        return Outcome.failed(StylizeError(failures.bug(error, "--verbose")))

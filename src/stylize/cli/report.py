@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 
+from ..settings.options import AUTO_SIZE
 from .task import Outcome, Status, Task
 
 Row = tuple[Task, Outcome]
@@ -79,7 +80,14 @@ def written(task: Task, outcome: Outcome) -> str:
     snapshots = f"snapshots in {task.snapshots}" if arguments.snapshot_every else None
     others = (arguments.timelapse, snapshots, arguments.trace, arguments.report)
     took = duration(outcome.seconds or 0)
-    return ", ".join([f"wrote {picture} ({width} x {height} in {took})", *filter(None, others)])
+    # Whoever has not named a size may have expected the photo's.
+    larger = (
+        "; larger with --size"
+        if task.options.size == "auto" and AUTO_SIZE in (width, height)
+        else ""
+    )
+    wrote = f"wrote {picture} ({width} x {height} in {took}{larger})"
+    return ", ".join([wrote, *filter(None, others)])
 
 
 def total(rows: Sequence[Row], not_started: int = 0) -> str:

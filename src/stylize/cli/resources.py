@@ -13,7 +13,7 @@ from ..errors import StylizeError
 from ..images.picture import Picture, Source, load_picture
 from ..settings.options import Options
 from ..transfer import memory
-from . import mistakes, terminal
+from . import failures, terminal
 
 if TYPE_CHECKING:
     from ..transfer.stylizer import Stylizer
@@ -78,7 +78,7 @@ class Resources:
             from ..transfer import device
             from ..transfer.stylizer import Stylizer
         except Exception as error:
-            self.error = mistakes.cause_outside(error)
+            self.error = failures.cause_outside(error)
             if self.error:
                 raise self.error from error
             raise

@@ -93,7 +93,9 @@ def run_single(arguments: Arguments) -> ExitCode:
     if outcome.exit_code is ExitCode.TERMINATED:
         log.warning("%s: terminated; %s", _name(task), outcome.reason)
     elif outcome.status is Status.INTERRUPTED:
-        log.warning("interrupted; %s holds the picture so far", _name(task))
+        saved = task.checkpoint and os.path.exists(task.checkpoint)
+        hint = f", and {task.checkpoint} what the same command needs to resume" if saved else ""
+        log.warning("interrupted; %s holds the picture so far%s", _name(task), hint)
     elif outcome.status is Status.DONE:
         log.warning("%s", report.written(task, outcome))
     return outcome.exit_code
@@ -117,6 +119,8 @@ def check(task: Task) -> str:
     task.options.style_shares(len(task.styles))  # several styles without --blend come first
     check_streams(task)
     check_overwrites([task])
+    if task.output != "-":
+        encode.format_of(task.output)
     reason = reason_to_skip(task)
     if not reason and task.output != "-":
         encode.check_output(task.output, depth=task.options.depth, untyped=task.untyped)

@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import filterfalse
 
-from ..errors import ExitCode, OptionError, OutputError, PictureError
+from ..errors import ExitCode, OptionError, OutputError, PictureError, not_found
 from ..images import encode
-from ..images.picture import not_found
 from .arguments import Arguments
 from .batch import run_tasks, scales_of
 from .combinations import Trial
-from .existing import made_by_stylize
-from .naming import first_field
+from .existing import check_sheet
+from .naming import first_field, trials_folder
 from .page import Label, Page, check_page
 from .report import Row
 from .sheet import sheet_size, write_sheet
@@ -113,8 +112,9 @@ def _check_arguments(arguments: Arguments) -> None:
         raise OptionError(f"-o {arguments.output}: with --try, name one file, for the sheet")
     if arguments.existing == "fail" and os.path.lexists(arguments.output):
         raise OutputError(f"{arguments.output}: exists already; name another sheet")
-    if arguments.existing == "auto" and not os.path.isdir(_folder(arguments.output)):
-        made_by_stylize(arguments.output)  # a sheet has no recipe, but its trials beside it
+    encode.format_of(arguments.output)
+    if arguments.existing in ("auto", "update"):
+        check_sheet(arguments.output)
     for path in filter(os.path.isdir, (arguments.content, *arguments.styles)):
         raise OptionError(f"--try: {path} is a folder; name one picture")
     given = {
@@ -126,14 +126,9 @@ def _check_arguments(arguments: Arguments) -> None:
         raise OptionError(f"{option}: is for one picture; leave it out with --try")
 
 
-def _folder(sheet: str) -> str:
-    """The folder of the pictures on a sheet."""
-    return f"{os.path.splitext(sheet)[0]}-trials"
-
-
 def _task(arguments: Arguments, trial: Trial, name: str) -> Task:
     suffix = os.path.splitext(arguments.output)[1]
-    output = os.path.join(_folder(arguments.output), f"{name}{suffix}")
+    output = os.path.join(trials_folder(arguments.output), f"{name}{suffix}")
     return Task(
         arguments.content,
         arguments.styles,

@@ -40,7 +40,8 @@ def format_of(path: str | os.PathLike[str]) -> str:
             return name
     known = " ".join(s for suffixes in FORMATS.values() for s in suffixes)
     fault = f"unknown suffix {suffix!r}" if suffix else "no suffix"
-    raise OutputError(f"{os.fspath(path)}: {fault}; use one of {known}")
+    film = "; a film is made by --timelapse" if suffix in (".gif", ".mp4") else ""
+    raise OutputError(f"{os.fspath(path)}: {fault}; use one of {known}{film}")
 
 
 def check_output(

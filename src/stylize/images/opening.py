@@ -53,9 +53,13 @@ def open_picture(file: IO[bytes]) -> Image.Image:
     except UnidentifiedImageError:
         file.seek(0)
         beginning = file.read(_BEGINNING)
+        if not beginning:
+            raise PictureError("not a picture but an empty file") from None
         for pattern, advice in _REFUSED:
             if re.search(pattern, beginning, re.DOTALL):
                 raise PictureError(f"is {advice}") from None
+        if re.fullmatch(rb"[\t\n\r -~]+", beginning) and not beginning.lstrip().startswith(b"<"):
+            raise PictureError("not a picture but a text") from None
         raise
 
 

@@ -6,7 +6,6 @@ numpy is imported only where there are pixels, so that a bad file is reported at
 import hashlib
 import logging
 import os
-import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
@@ -15,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from .. import files
-from ..errors import DeviceError, PictureError, is_out_of_memory, shortened
+from ..errors import DeviceError, PictureError, is_out_of_memory, not_found, shortened
 from .decode import Decoded, decode, decode_image
 from .limits import most_bytes
 
@@ -206,12 +205,6 @@ def _path_of(source: Source) -> str:
     if not isinstance(source, (str, os.PathLike)):
         source = getattr(source, "filename", None) or getattr(source, "name", None)
     return os.path.abspath(source) if isinstance(source, (str, os.PathLike)) else ""
-
-
-def not_found(path: "str | os.PathLike[str] | IO[bytes]", kind: str = "file") -> str:
-    """The reason why a picture cannot be read that is not there."""
-    address = re.match("[a-z]+://", str(path))
-    return "is a web address; download the picture first" if address else f"no such {kind}"
 
 
 def _read_bytes(source: "str | os.PathLike[str] | IO[bytes]") -> bytes:

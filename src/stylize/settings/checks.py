@@ -34,12 +34,22 @@ def number(low: float, high: float) -> Check:
         try:
             result = float("no" if isinstance(value, bool) else value)
         except (TypeError, ValueError, OverflowError):
-            raise OptionError(f"{option}: {shown(value)} is not a number") from None
+            raise OptionError(f"{option}: {shown(value)} is not a number{_hint(value)}") from None
         if not (isfinite(result) and low <= result <= high):
             raise OptionError(f"{option} must be {low:g} to {high:g} (got {shortened(str(value))})")
         return result
 
     return check
+
+
+def _hint(value: Any) -> str:
+    """How "50%" or "0,5" is to be written; "" for what is no number in any way."""
+    text = str(value).replace(",", ".")
+    percent = text.endswith("%")
+    try:
+        return f"; write {float(text.rstrip('%')) / (100 if percent else 1):g}"
+    except ValueError:
+        return ""
 
 
 def integer(low: int, high: int, *words: str) -> Check:
@@ -82,6 +92,11 @@ def size(low: int, high: int, *words: str) -> Check:
                 return SCREENS[text]
             if printing.sides(text):
                 return text
+            if match := re.fullmatch(r"(\d{1,6})x(\d{1,6})", text):
+                raise OptionError(
+                    f"{option} {text}: in pixels give the longer side alone, as in"
+                    f" {max(map(int, match.groups()))}; on paper add the unit, as in {text}cm"
+                )
             if match := _MULTIPLE.fullmatch(text):
                 percent = float(match[1]) * (100 if match[2] == "x" else 1)
                 if percent:
@@ -89,8 +104,9 @@ def size(low: int, high: int, *words: str) -> Check:
         try:
             return pixels(text.removesuffix("px") if isinstance(value, str) else value, option)
         except OptionError:
-            others = ("a multiple as in 200%", "a size on paper as in 8x10in")
-            expected = _any_of(f"{low} to {high}", *words, *SCREENS, *others)
+            others = ("a multiple as in 200%", "a size on paper as in 20cm, 8x10in or A4")
+            shown_words = (word for word in words if word != "auto")  # which is to give none
+            expected = _any_of(f"{low} to {high} pixels", *shown_words, *SCREENS, *others)
             raise OptionError(f"{option} must be {expected} (got {shown(value)})") from None
 
     return check

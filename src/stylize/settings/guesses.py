@@ -18,8 +18,11 @@ _ELSEWHERE = {
     "--background": ("background_color", "background_colour"),
     "--output": ("output_dir", "out_dir", "outdir", "output_folder", "out", "output_path", "dest"),
     "--size": ("width", "height", "resolution", "image_size", "img_size", "max_size", "imsize"),
-    "--jpeg-quality": ("quality",),
+    "--effort or --jpeg-quality": ("quality",),
     "--effort": ("speed", "fast"),
+    "--effort draft": ("draft", "quick", "preview"),
+    "--effort best": ("best", "high_quality", "hq"),
+    "--try": ("compare", "sweep", "variations"),
     "--learning-rate": ("lr",),
     "--content-weight": ("alpha",),
     "--style-weight": ("beta",),
@@ -37,7 +40,10 @@ _ELSEWHERE = {
 }
 _GUESSES = {guess: meant for meant, names in _ELSEWHERE.items() for guess in names}
 #: What is typed without an option.
-_ARGUMENTS = {"content", "style", "photo", "painting", "input", "content_image", "style_image", "i"}
+_ARGUMENTS = {
+    *("content", "style", "photo", "painting", "input", "i", "c"),
+    *("content_image", "style_image", "content_img", "style_img", "content_path", "style_path"),
+}
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:
@@ -47,7 +53,7 @@ def closest(name: str, names: Iterable[str]) -> str | None:
 
 def is_option(name: str, names: Collection[str]) -> bool:
     """Whether a name is that of an option, here or in other programs; see `option_meant`."""
-    return _plain(name) in names or _plain(name) in _GUESSES
+    return _plain(name) in {*names, *_GUESSES, *_ARGUMENTS}
 
 
 def option_meant(name: str, names: Collection[str]) -> str | None:

@@ -105,8 +105,8 @@ class Options:
         "auto",
         checks.size(SMALLEST_SIDE, LARGEST_SIDE, "auto", "original", "fit"),
         "Longer side of the result: in pixels; 4k or 8k; as a multiple of the photo's, as in 200%"
-        " or 2x; or on paper, as in 20cm, 60x90cm or 8x10in. 'original' is the photo's size, and"
-        " 'fit' is that or the largest that fits in memory.",
+        " or 2x; or on paper, as in 20cm, 60x90cm, 8x10in or A4. 'original' is the photo's size,"
+        " and 'fit' is that or the largest that fits in memory.",
         metavar="SIZE",
         short="-s",
         shown=f"{AUTO_SIZE}, or less for a smaller photo",
@@ -410,10 +410,10 @@ class Options:
             return [1.0] * styles
         if self.blend is None and styles > 1:
             raise OptionError(
-                f"the first picture is the photo, the other {styles} are paintings: for many photos"
-                " name their folder (photos, not photos/*.jpg); add --blend equal to mix the"
-                " paintings in one picture, or a --mask for each to use them side by side; a folder"
-                " as OUTPUT gets one picture of the photo for each painting"
+                f"{styles} paintings for one picture: --blend equal mixes them, a --mask for each"
+                " uses them side by side, and with a folder as OUTPUT, as in -o painted/, each"
+                " gives a picture of its own; only the first name is the photo: for many photos"
+                " name their folder (photos, not photos/*.jpg)"
             )
         if self.blend is None or self.blend == "equal":
             return [1 / styles] * styles

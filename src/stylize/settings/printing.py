@@ -1,4 +1,4 @@
-"""Sizes on paper: 60x90cm, 90cm, 24x36in. What they are in pixels depends on the dots per inch."""
+"""Sizes on paper: 60x90cm, 90cm, 24x36in, A4. The dots per inch make pixels of them."""
 
 import re
 from math import prod
@@ -8,20 +8,36 @@ UNITS = {"cm": 2.54, "mm": 25.4, "in": 1.0}
 #: Dots per inch where none are given. What printers ask for, for prints that are held in the hand.
 DENSITY = 300
 
+#: Sheets that have names (ISO 216), in millimetres.
+SHEETS = {
+    "a0": (841, 1189),
+    "a1": (594, 841),
+    "a2": (420, 594),
+    "a3": (297, 420),
+    "a4": (210, 297),
+    "a5": (148, 210),
+    "a6": (105, 148),
+}
+
 _LENGTH = r"(?:\d{1,6}\.?\d{0,6}|\.\d{1,6})"
-_SIZE = re.compile(rf"({_LENGTH})(?:x({_LENGTH}))?({'|'.join(UNITS)})")
+_UNIT = "|".join(UNITS)
+_SIZE = re.compile(rf"({_LENGTH})(?:(?P<first>{_UNIT})?x({_LENGTH}))?(?P<unit>{_UNIT})")
 
 
 def sides(size: int | str) -> tuple[float, ...] | None:
     """The sides in inches, the longer one first; None for a text that is no size on paper.
 
     Args:
-        size: one length, of the longer side; or two, of a frame into which the picture goes.
+        size: one length, of the longer side; or two, or the name of a sheet, of a frame into which
+            the picture goes.
     """
-    match = _SIZE.fullmatch(str(size))
-    if not match:
+    text = str(size)
+    if text in SHEETS:
+        text = "{}x{}mm".format(*SHEETS[text])
+    match = _SIZE.fullmatch(text)
+    if not match or match["first"] not in (None, match["unit"]):
         return None
-    lengths = [float(length) / UNITS[match[3]] for length in match.groups()[:2] if length]
+    lengths = [float(length) / UNITS[match["unit"]] for length in match.group(1, 3) if length]
     return tuple(sorted(lengths, reverse=True)) if prod(lengths) else None
 
 

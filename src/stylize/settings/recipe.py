@@ -130,9 +130,8 @@ class Recipe:
                 )
         masks = self.digests.get("masks", ())
         if masks and not options.mask:
-            raise OptionError(
-                f"{source}: the picture was painted with {len(masks)} masks; give --mask again"
-            )
+            number = f"{len(masks)} mask{'s' * (len(masks) > 1)}"
+            raise OptionError(f"{source}: the picture was painted with {number}; give --mask again")
 
     def matches(self, options: Options, digests: Mapping[str, Any], format: str) -> bool:
         """Return whether a run would repeat this picture on the machine that painted it.

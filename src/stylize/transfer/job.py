@@ -184,7 +184,7 @@ def scales_for(
     smallest = smallest_side([*content_layers, *style_layers])
     check_shorter_side(content, smallest, name)
     size = result_size(content, options.size, options.density)
-    check_shorter_side(size, smallest, f"{name}, resized")
+    check_shorter_side(size, smallest, name, resized=True)
     scales = plan_scales(size, options.iterations, options.effort, options.scales, smallest)
     if path := options.pictures_named.get("enlarge"):
         size_before = smaller.size if smaller else picture_size(path)

@@ -103,21 +103,26 @@ def scaled_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def check_shorter_side(size: tuple[int, int], smallest: int, name: str) -> None:
+def check_shorter_side(
+    size: tuple[int, int], smallest: int, name: str, resized: bool = False
+) -> None:
     """Check that a picture is large enough for the layers in use.
 
     Args:
         size: (width, height) in pixels.
         smallest: pixels that the shorter side needs, as `names.smallest_side` says.
         name: of the picture, for the message.
+        resized: whether this is the size of the result, not of the picture itself.
 
     Raises:
         PictureError: the shorter side has fewer pixels.
     """
     if min(size) < smallest:
+        what = "the result would have " if resized else "has only "
+        cure = "a larger --size" if resized else "a larger picture"
         raise PictureError(
-            f"{name}: {size[0]} x {size[1]} pixels, but the layers in use need at least"
-            f" {smallest} a side; give a larger picture or --size, or shallower layers"
+            f"{name}: {what}{size[0]} x {size[1]} pixels, but the network's layers in use need at"
+            f" least {smallest} on each side; give {cure}"
         )
 
 
