@@ -43,6 +43,9 @@ def test_the_picture_is_written_and_the_last_line_says_so(
         assert image.getpixel((0, 0)) == GREEN
     assert Painter.calls[0].options == Options()
     assert Painter.calls[0].names[0] == photo
+    Image.new("RGB", (900, 600)).save("large.png")
+    larger = run("large.png", "PAINTING", "-o", "larger.png")
+    assert larger.stderr == ("stylize: wrote larger.png (512 x 341 in 0.5 s; larger with --size)\n")
 
 
 @pytest.mark.parametrize("option", fields(Options), ids=lambda option: option.name)
