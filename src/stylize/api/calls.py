@@ -89,6 +89,9 @@ class Stylizer(stylizer.Stylizer):
         super().__init__(_chosen(options, preset, given))
         self._remarks: set[str] = set()
 
+    def __repr__(self) -> str:
+        return repr(self.options).replace("Options", "Stylizer", 1)
+
     @signed(PictureOptions, default=Shown("<as before>"))
     def __call__(
         self,

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from .. import files
-from ..errors import DeviceError, PictureError, is_out_of_memory, not_found, shortened
+from ..errors import DeviceError, PictureError, is_out_of_memory, not_found, shortened, shown
 from .decode import Decoded, decode, decode_image
 from .limits import most_bytes
 
@@ -245,16 +245,29 @@ def _from_array(array: Any) -> "NDArray[Any]":
     """
     import numpy as np
 
+    if isinstance(array, (bytes, bytearray)):
+        raise PictureError("is bytes; for the bytes of a file give io.BytesIO(...)")
+    if isinstance(array, (list, tuple)) and any(
+        isinstance(item, (str, os.PathLike)) for item in array
+    ):
+        raise PictureError(f"is a {type(array).__name__} of paths; give each picture by itself")
     try:
         values = np.asarray(array)
         # `astype` copies, because the caller may change the array later.
         values = values.astype(values.dtype.newbyteorder("="))
     except Exception as error:
         raise PictureError(f"not a picture ({error})") from error
+    if values.ndim == 0:
+        raise PictureError(
+            f"is {shown(array)}; give a path, an open file, a PIL image or an array of pixels"
+        )
+    shape = values.shape
     if values.ndim == 2:
         values = values[:, :, None]
     if values.size == 0 or values.ndim != 3 or values.shape[2] not in (1, 3, 4):
-        raise PictureError(f"has the shape {np.shape(array)}; give H x W, or H x W x 1, 3 or 4")
+        channels_first = values.ndim == 3 and values.shape[0] in (1, 3, 4)
+        hint = ", with the channels last" if channels_first else ""
+        raise PictureError(f"has the shape {shape}; give H x W, or H x W x 1, 3 or 4{hint}")
     if values.dtype == np.bool_:
         values = values * np.uint8(255)
     elif np.issubdtype(values.dtype, np.floating):

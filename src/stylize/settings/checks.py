@@ -15,7 +15,7 @@ from PIL import ImageColor
 from ..errors import OptionError, shortened, shown
 from ..network.names import parse_layers
 from . import printing
-from .guesses import closest
+from .guesses import keyword_meant
 
 #: A function of the value as given and the option's name, which returns the value in its own type.
 Check = Callable[[Any, str], Any]
@@ -237,6 +237,6 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
     names = list(known)
     unknown = [name for name in given if name not in names]
     if unknown:
-        similar = closest(unknown[0], names)
-        hint = f"did you mean {similar}?" if similar else "help(stylize.stylize) explains them all"
+        meant = keyword_meant(unknown[0], names)
+        hint = f"did you mean {meant}?" if meant else "help(stylize.stylize) explains them all"
         raise OptionError(f"no such option: {', '.join(unknown)}; {hint}")

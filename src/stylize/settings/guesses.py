@@ -73,5 +73,23 @@ def option_meant(name: str, names: Collection[str]) -> str | None:
     return f"--{similar.replace('_', '-')}" if similar else None
 
 
+def keyword_meant(name: str, names: Collection[str]) -> str | None:
+    """What to write in Python instead of an argument that does not exist; None if nobody knows.
+
+    Args:
+        name: as it was written.
+        names: of all arguments that could be meant.
+    """
+    if name in _ARGUMENTS or name in ("styles", "contents"):
+        return 'stylize("photo.jpg", "painting.jpg")'
+    option, _, value = _GUESSES.get(name, "").partition(" ")
+    option = _plain(option)
+    if option == "output" or name in ("output", "save"):
+        return 'stylize(...).save("out.jpg")'
+    if option in names:
+        return f'{option}="{value}"' if value and " " not in value else option
+    return closest(name, names)
+
+
 def _plain(name: str) -> str:
     return name.lstrip("-").replace("-", "_").lower()
