@@ -48,6 +48,7 @@ def folder(
     Path("text.jpg").write_text("Dear diary")
     Path("weights.pth").write_text("not weights")
     Path("a photo.jpg").write_bytes(picture_files["photo.jpg"])
+    Path("-c.jpg").write_bytes(picture_files["photo.jpg"])
     Path("film.gif").write_bytes(b"GIF89a")
     Path("folder").mkdir()
     Path("folder.png").mkdir()
@@ -74,6 +75,7 @@ BAD: list[tuple[str, int, str]] = [
     ("{p} -s", 2, "'-s' requires an argument"),
     ("photo.jpg painting.png -o -s 300", 2, "-o needs a value before -s"),
     ("{p} --timelapse --size=300", 2, "--timelapse needs a value before --size=300"),
+    ("-c.jpg painting.png -o out.png", 2, "-c.jpg: a name that begins with a dash is written ./-c"),
     ("photo.jpg painting.png -o=out.png", 2, "-o=out.png: write -o out.png"),
     ("{p} --size 20 cm", 3, "cm: no such file; write the size without a space, as in -s 20cm"),
     ("a photo.jpg painting.png -o out.png", 3, "a: no such file; a name with spaces needs quotes"),

@@ -142,7 +142,8 @@ def check_options(context: click.Context, typed: Iterable[str]) -> None:
 
     Raises:
         NoSuchOption: a long option has a single dash.
-        OptionError: an option has no value, or an equals sign where none belongs.
+        OptionError: an option has no value, or an equals sign where none belongs; or a file's name
+            begins with a dash.
     """
     names, flags = _long_names(context), _flags(context)
     words = [*itertools.takewhile(lambda argument: argument != "--", typed), ""]
@@ -150,6 +151,8 @@ def check_options(context: click.Context, typed: Iterable[str]) -> None:
         name, equals, value = word.partition("=")
         if re.fullmatch("-[a-z][a-z_-]+", name) and is_option(name, names):
             raise click.NoSuchOption(name, ctx=context)
+        if re.match("-[^-]", word) and name not in flags and os.path.isfile(word):
+            raise OptionError(f"{word}: a name that begins with a dash is written ./{word}")
         option = flags.get(name)
         if not option or option.is_flag:
             continue
