@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -78,6 +79,15 @@ def manual() -> str:
 
 def test_the_front_page_is_short() -> None:
     assert len(read().encode()) <= 14_000
+
+
+def test_the_front_page_explains_every_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    packages = {re.split("[>=]", package)[0] for package in project["dependencies"]}
+    table = (ROOT / "README.md").read_text().partition("## Dependencies")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([a-z][^|]*) \|", table, re.M)
+    listed = {name.split()[0] for row in rows for name in row.split(", ")}
+    assert listed - {"package"} == packages
 
 
 def test_the_tables_of_options_and_presets_are_up_to_date() -> None:
