@@ -23,7 +23,7 @@ from stylize.settings.presets import PRESETS, PURPOSES
 ROOT = Path(__file__).parent.parent
 #: The command's manual, and all others.
 MANUAL = "src/stylize/cli/README.md"
-DOCUMENTS = ["README.md", "outputs/README.md", ".github/CONTRIBUTING.md"]
+DOCUMENTS = ["README.md", "outputs/README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"]
 DOCUMENTS += ["figs/README.md", "figs/COMMANDS.md", "tests/README.md", "tests/benchmarks/README.md"]
 DOCUMENTS += ["src/stylize/README.md", MANUAL]
 DOCUMENTS += [f"src/stylize/{room}/README.md" for room in ("api", "transfer", "network")]

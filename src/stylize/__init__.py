@@ -6,6 +6,7 @@ Example:
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,6 +48,14 @@ __all__ = [
     "read_recipe",
     "stylize",
 ]
+
+#: Rounds of a loop, well under a millisecond in all, in which OpenMP's threads wait for work before
+#: they sleep. By default they wait for milliseconds, and keep a processor from NNPACK's threads, or
+#: from other programs: two runs at once would take ten times as long.
+SPINS = 20_000
+# Read when torch is loaded, which is later; processes that are started inherit it.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
 
 #: The modules of the names that are imported only when they are asked for. torch takes seconds, and
 #: the command should be able to answer Ctrl-C at once.

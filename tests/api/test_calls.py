@@ -136,13 +136,19 @@ def test_what_is_no_picture_is_told_what_one_is(given: Any, message: str, painti
     assert str(error.value) == f"content picture: {message}"
 
 
+def test_a_preset_is_given_when_a_stylizer_is_made(stylizer: Stylizer, photo: str) -> None:
+    wrong: dict[str, Any] = {"preset": "paper"}
+    with pytest.raises(OptionError, match=r"^preset: is given when the Stylizer is made"):
+        stylizer(photo, photo, **wrong)
+
+
 def test_a_stylizer_shows_its_options() -> None:
     assert repr(Stylizer(size=64)) == "Stylizer(size=64)"
 
 
 def test_a_name_like_no_other_is_sent_to_the_help(photo: str, painting: str) -> None:
     wrong: dict[str, Any] = {"qqq": 1}
-    with pytest.raises(OptionError, match=r"qqq; help\(stylize.stylize\) explains them all"):
+    with pytest.raises(OptionError, match=r"qqq; the function's help\(\) explains them all"):
         stylize(photo, painting, **wrong)
 
 

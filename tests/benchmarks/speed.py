@@ -27,8 +27,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from stylize.cli.main import SPINS
-
 ROOT = Path(__file__).parent.parent.parent
 PHOTO = str(ROOT / "contents" / "astronaut.jpg")
 PAINTING = str(ROOT / "styles" / "composition-viii.jpg")
@@ -301,7 +299,6 @@ if __name__ == "__main__":
         case ["ours", size, precision]:
             our_memory(int(size), precision)
         case wanted:
-            os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))  # as the command does
             import torch
 
             print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")

@@ -114,6 +114,8 @@ class Stylizer(stylizer.Stylizer):
             StylizeError: one of its subclasses.
             KeyboardInterrupt: after Ctrl-C before there is a picture.
         """
+        if "preset" in changes:
+            raise OptionError("preset: is given when the Stylizer is made: Stylizer(preset=...)")
         job = Job.prepare(_chosen(self.options, None, changes), content, styles)
         return self._paint(job, on_step, progress)
 

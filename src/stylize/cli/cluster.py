@@ -7,7 +7,6 @@ when a cluster is used.
 
 import contextlib
 import logging
-import os
 import pickle
 import time
 from collections import deque
@@ -122,7 +121,6 @@ class Cluster(Executor[Any, Any]):
             make=make,
             need=self.need,
             threads=0 if gpu else threads,
-            spins=os.environ.get("GOMP_SPINCOUNT"),
             level=log.getEffectiveLevel(),
         )
         self._settings = pickle.dumps(settings)

@@ -87,7 +87,7 @@ def _check_options(arguments: Arguments) -> None:
     if arguments.timelapse:
         raise OptionError("--timelapse: films one picture; --snapshot-every is for folders")
     if arguments.trace:
-        raise OptionError("--trace: is for one picture; --json gives the losses of several")
+        raise OptionError("--trace: is for one picture; --json gives the final losses of several")
     if arguments.checkpoint:
         raise OptionError("--checkpoint: is for one picture; in folders, each has its own")
     if options.combines_styles and not arguments.pairs:

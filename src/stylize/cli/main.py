@@ -29,10 +29,6 @@ from .parameters import command_line_option, settable
 
 #: Options that belong to a picture's size: they are not taken over when it is enlarged.
 OF_ONE_SIZE = ("size", "iterations", "scales")
-#: Rounds of a loop, well under a millisecond in all, in which OpenMP's threads wait for work before
-#: they sleep. By default they wait for milliseconds, and keep a processor from NNPACK's threads, or
-#: from other programs on a busy machine.
-SPINS = 20_000
 
 #: At the end of `--help`; click does not wrap what follows \b.
 EPILOG = """Exit codes: 0 done, 2 usage, 3 unreadable or unsuitable picture, 4 output cannot be
@@ -209,8 +205,6 @@ def command(context: click.Context, /, **typed: Any) -> int:
 
     Both may be folders, or '-' for a picture from standard input. The result is OUTPUT.
     """
-    # Read when torch is loaded, which is later; workers inherit it.
-    os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
     if typed["verbose"] or typed["debug"]:
         startup.show_libraries()
     if not typed["print_config"]:

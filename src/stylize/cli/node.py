@@ -72,8 +72,6 @@ class Node:
     def __init__(self, settings: bytes, number: int) -> None:
         ray: Any = importlib.import_module("ray")  # which has no types for `nodes`
         given = pickle.loads(settings)
-        if given.spins is not None:  # as `main` has set it; torch has not been imported yet
-            os.environ.setdefault("GOMP_SPINCOUNT", given.spins)
         if "GPU" not in given.need:  # torch is to see none, or "auto" would take it
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         here = ray.get_runtime_context().get_node_id()

@@ -145,7 +145,7 @@ def blend(value: Any, option: str) -> str | None:
     """
     if value is None:
         return None
-    if value == "equal":
+    if isinstance(value, str) and value == "equal":
         return "equal"
     parts = value.split(",") if isinstance(value, str) else value
     try:
@@ -238,5 +238,5 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
     unknown = [name for name in given if name not in names]
     if unknown:
         meant = keyword_meant(unknown[0], names)
-        hint = f"did you mean {meant}?" if meant else "help(stylize.stylize) explains them all"
+        hint = f"did you mean {meant}?" if meant else "the function's help() explains them all"
         raise OptionError(f"no such option: {', '.join(unknown)}; {hint}")

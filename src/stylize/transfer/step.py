@@ -49,12 +49,12 @@ class Losses:
 
     @property
     def content(self) -> float:
-        """L_content (eq. 1), before alpha."""
+        """L_content (eq. 1), before alpha; relative to the photo's energy if `balanced`."""
         return self.terms["content"]
 
     @property
     def style(self) -> float:
-        """L_style (eq. 5), before beta."""
+        """L_style (eq. 5), before beta; relative, and with means, if `balanced`."""
         return self.terms["style"]
 
     @property
