@@ -173,7 +173,7 @@ def test_a_picture_that_another_run_is_painting_comes_last_and_is_painted_once(
     monkeypatch.setattr(Painter, "at_step", step)
     result = run_on_folders("photos", "styles", "-o", "out", "--json")
     assert result.exit_code == 0
-    assert "waiting for another run (pictures: 1)" in result.stderr
+    assert "waiting for another run, which locked pictures: 1" in result.stderr
     assert list(dict.fromkeys(order)) == ["bx", "ay", "by", "ax"]
     assert statuses(result.stdout) == dict.fromkeys(ALL, "done")
     assert files_in("out") == ALL

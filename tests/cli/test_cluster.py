@@ -327,7 +327,7 @@ def test_bad_and_locked_pictures_do_not_stop_the_others(
         **{"a-x.png": "done", "b-x.png": "skipped", "c-x.png": "failed", "d-x.png": "skipped"}
     }
     assert "c.png: damaged or cut short" in result.stderr
-    assert "waiting for another run (pictures: 1)" in result.stderr
+    assert "waiting for another run, which locked pictures: 1" in result.stderr
     assert Path("mixed/a-x.png").read_bytes() == expected["a-x.png"]
     assert files_in("mixed") == ["a-x.png", "b-x.png", "d-x.png"]
 

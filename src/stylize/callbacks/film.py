@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from PIL import Image, ImageColor, features
+from PIL import ExifTags, Image, ImageColor, features
 
 from .. import files
 from ..errors import OptionError, OutputError
@@ -81,6 +81,10 @@ class Snapshots:
             files.make_parent(path)
             self.save(step.picture(), path)
         self.taken = due
+
+
+#: What every film says about itself, in its header or at its end.
+MARK = "made by stylize"
 
 
 class Timelapse:
@@ -205,14 +209,20 @@ class _Pictures:
         durations[-1] += LAST * MILLISECONDS
         frames = _one_palette(self.frames) if self.suffix == ".gif" else self.frames
         buffer = io.BytesIO()
+        mark = Image.Exif()
+        mark[ExifTags.Base.Software] = MARK
+        settings: dict[str, dict[str, Any]] = {
+            ".gif": {"format": "GIF", "comment": MARK},
+            ".webp": {"format": "WEBP", "quality": 85, "exif": mark},
+            ".apng": {"format": "PNG", "exif": mark},
+        }
         frames[0].save(
             buffer,
-            {".gif": "GIF", ".webp": "WEBP", ".apng": "PNG"}[self.suffix],
             save_all=True,
             append_images=frames[1:],
             duration=durations,
             loop=0,  # for ever
-            **({"quality": 85} if self.suffix == ".webp" else {}),
+            **settings[self.suffix],
         )
         return buffer.getvalue()
 
@@ -233,6 +243,7 @@ class _Video:
         self.container = av.open(
             self.buffer, "w", format="mp4", container_options={"moov_size": "16384"}
         )
+        self.container.metadata["comment"] = MARK
         # Stated in full, because players otherwise guess the colour matrix from the size.
         colors = dict.fromkeys(("colorspace", "color_primaries", "color_trc"), "bt709")
         encoder = _encoder(path)

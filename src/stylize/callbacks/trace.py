@@ -8,9 +8,30 @@ from math import isfinite
 from typing import IO, TYPE_CHECKING
 
 from .. import files
+from ..errors import OptionError
 
 if TYPE_CHECKING:
     from ..transfer.step import Step
+
+
+#: How every trace begins.
+BEGINNING = '{"iteration": '
+
+
+def check_path(path: str | os.PathLike[str]) -> None:
+    """Check, before the work, that a trace can be written.
+
+    Raises:
+        OptionError: the name is that of a table.
+        OutputError: it cannot be written there.
+    """
+    name = os.fspath(path)
+    if name.lower().endswith((".csv", ".tsv", ".xlsx")):
+        raise OptionError(
+            f"--trace {name}: its lines are JSON; give a name as in run.jsonl, which"
+            " pandas.read_json(..., lines=True) reads"
+        )
+    files.check_writable(path)
 
 
 class Trace:

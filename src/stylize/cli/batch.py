@@ -185,7 +185,7 @@ def paint_all(
             # Pictures that another run is painting come last; most of them are done by then.
             for patient in (False, True):
                 if patient and waiting and not stopped:
-                    log.warning("waiting for another run (pictures: %d)", len(waiting))
+                    log.warning("waiting for another run, which locked pictures: %d", len(waiting))
                 for number, result in executor.run(next_tasks(patient), on_message):
                     outcome = _died(result) if isinstance(result, WorkerDied) else result
                     if not outcome:

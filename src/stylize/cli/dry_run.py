@@ -12,7 +12,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from .. import files
-from ..errors import DeviceError, ExitCode, OptionError, PictureError, StylizeError, WeightsError
+from ..errors import (
+    DeviceError,
+    ExitCode,
+    OptionError,
+    OutputError,
+    PictureError,
+    StylizeError,
+    WeightsError,
+)
 from ..images import encode
 from ..images.picture import load_mask, load_picture
 from ..settings.options import Options
@@ -103,6 +111,9 @@ def plan(arguments: Arguments, tasks: Sequence[Task]) -> tuple[list[Row], list[s
                     format, depth = encode.format_of(task.output), task.options.depth
                     encode.check_format(format, found[-1].size, depth)
                     encode.check_recipe(format, foreseen_recipe(task))
+                    folder = files.nearest_existing_folder(os.path.dirname(task.output) or ".")
+                    if not os.access(folder, os.W_OK):
+                        raise OutputError(f"{task.output}: {folder} cannot be written to")
                 scales[number] = found
                 outcome = Outcome(Status.PLANNED)
             except StylizeError as error:

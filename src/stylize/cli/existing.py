@@ -14,6 +14,8 @@ from .task import Task
 
 #: What to do about a file that is not replaced.
 _CURE = "choose another name, or overwrite it with --existing replace"
+#: Bytes at both ends of a file in which it says who made it.
+_SEARCHED = 100_000
 
 
 def reason_to_skip(task: Task) -> str:
@@ -71,6 +73,28 @@ def check_sheet(target: str) -> None:
         raise
     if painted:
         raise OutputError(f"{target}: is a picture that stylize painted, not a sheet; {_CURE}")
+
+
+def check_replaceable(option: str, path: str | None, mark: str, existing: str) -> None:
+    """Check that a film, a trace or a page replaces nothing but an older one.
+
+    Args:
+        option: that names it.
+        path: of the file; None where none is written.
+        mark: what is in each such file, near its beginning or its end.
+        existing: the value of `--existing`.
+
+    Raises:
+        OutputError: there is another file, and nobody said that it may be replaced.
+    """
+    if not path or existing == "replace" or not os.path.isfile(path) or not os.path.getsize(path):
+        return
+    with files.output_errors(path), files.open_regular(path) as file:
+        ends = file.read(_SEARCHED)
+        file.seek(max(0, os.path.getsize(path) - _SEARCHED))
+        ends += file.read()
+    if mark.encode() not in ends:
+        raise OutputError(f"{option} {path}: was not written by stylize; {_CURE}")
 
 
 def _is_up_to_date(task: Task) -> bool:

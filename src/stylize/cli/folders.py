@@ -6,6 +6,7 @@ Names alone decide, in an order that does not change; no picture is opened.
 import os
 import re
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -205,10 +206,11 @@ def pair_up(contents: Found, styles: Found, arguments: Arguments) -> list[Task]:
 def _read_pairs(path: str, options: Options) -> list[Pair]:
     """The pairs that a file lists, line by line: a photo, and a painting or several.
 
-    Several paintings are used together with `--blend` or masks, and else one after the other.
+    Several paintings are used together with `--blend` or masks, and else one after the other. Empty
+    lines, and those that begin with # and have no tab, are skipped.
 
     Raises:
-        OptionError: the file cannot be read, or a line has no painting.
+        OptionError: the file cannot be read or is no text, or a line has no painting.
     """
     name = "standard input" if path == "-" else path
     try:
@@ -220,9 +222,14 @@ def _read_pairs(path: str, options: Options) -> list[Pair]:
     except (OSError, ValueError) as error:
         raise OptionError(f"--pairs {path}: cannot be read ({error})") from error
     pairs: list[Pair] = []
-    for number, line in enumerate(os.fsdecode(data).splitlines(), 1):
-        if not line.strip():
+    for number, line in enumerate(map(os.fsdecode, data.removeprefix(BOM_UTF8).splitlines()), 1):
+        if not line.strip() or (line.startswith("#") and "\t" not in line):
             continue
+        if "\0" in line:
+            raise OptionError(
+                f"--pairs {path}, line {number}: contains a NUL character; give UTF-8, with a pair"
+                " on each line"
+            )
         photo, *paintings = [Input(part, os.path.basename(part)) for part in line.split("\t")]
         if not paintings or not all((photo.path, *(p.path for p in paintings))):
             raise OptionError(

@@ -27,11 +27,14 @@ from ..settings.recipe import show_recipe
 from ..transfer.step import Step
 from . import report
 from .arguments import Arguments
+from .existing import check_replaceable
 from .report import Row
 from .task import Outcome, Status, Task
 
 log = logging.getLogger(__name__)
 
+#: What every page says about itself; its template in `assets` has it.
+MARK = '<meta name="generator" content="stylize'
 #: Seconds from one writing of the page to the next, while the run goes on.
 REFRESH = 10
 #: Writing takes at most one part in so many of the time.
@@ -357,6 +360,7 @@ def check_page(arguments: Arguments, new_folder: bool = False) -> None:
             files.check_writable(path)
     except OutputError as error:
         raise OutputError(f"--report {error}") from error
+    check_replaceable("--report", path, MARK, arguments.existing)
 
 
 def thumbnail_side(pictures: int) -> int:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import files
 from ..callbacks.autosave import Autosave, check_named
-from ..callbacks.film import Snapshots, Timelapse
+from ..callbacks.film import MARK, Snapshots, Timelapse
 from ..callbacks.isolated import Isolated
 from ..callbacks.progress import Bar, Forecast, bars_hidden
-from ..callbacks.trace import Trace
+from ..callbacks.trace import BEGINNING, Trace, check_path
 from ..errors import (
     DeviceError,
     ExitCode,
@@ -32,7 +32,7 @@ from ..transfer.job import Job
 from ..transfer.step import STOP, Signal
 from . import report, terminal
 from .arguments import Arguments
-from .existing import foreseen_recipe, reason_to_skip
+from .existing import check_replaceable, foreseen_recipe, reason_to_skip
 from .page import Page, check_page
 from .resources import Inputs, Resources, load
 from .task import BesidesPictureError, Outcome, Status, Task, check_overwrites, check_streams
@@ -61,8 +61,8 @@ def run_single(arguments: Arguments) -> ExitCode:
     page = Page(arguments, [task], single=True)
     try:
         if arguments.report is not None:
-            check_page(arguments)
             check_overwrites([task])
+            check_page(arguments)
             page.open()
         resources, hidden = Resources(), bars_hidden(arguments.quiet)
         with StopOnSignal() as stop, Bar(os.path.basename(_name(task)), hidden) as bar:
@@ -124,8 +124,12 @@ def check(task: Task) -> str:
     reason = reason_to_skip(task)
     if not reason and task.output != "-":
         encode.check_output(task.output, depth=task.options.depth, untyped=task.untyped)
-    if not reason and task.arguments.trace:
-        files.check_writable(task.arguments.trace)
+    arguments = task.arguments
+    if not reason and arguments.trace:
+        check_path(arguments.trace)
+        check_replaceable("--trace", arguments.trace, BEGINNING, arguments.existing)
+    if not reason:
+        check_replaceable("--timelapse", arguments.timelapse, MARK, arguments.existing)
     if not reason and task.arguments.checkpoint:
         check_named(task.arguments.checkpoint)
     if not reason:
@@ -312,7 +316,7 @@ def _warn_of_differences(task: Task, job: Job, stylizer: "Stylizer") -> None:
     if arguments.recipe:
         enlarged = task.options.enlarge in arguments.settings_files
         source = "--enlarge" if enlarged else "--recipe"
-        for difference in arguments.recipe.differences(stylizer.recipe(job)):
+        for difference in arguments.recipe.differences(stylizer.recipe(job), enlarged):
             log.warning("%s: %s", source, difference)
 
 

@@ -37,6 +37,8 @@ def check_writable(path: str | os.PathLike[str], untyped: int = 0) -> None:
         if exists and target.is_dir():
             raise OutputError(f"{name}: is a folder; give a file name")
         if not target.parent.is_dir():
+            if target.parent.exists():
+                raise OutputError(f"{name}: {target.parent} is not a folder")
             raise OutputError(f"{name}: there is no folder {target.parent}; make it first")
         if exists and not target.is_file():
             raise OutputError(f"{name}: is not a regular file; only '-o -' writes to a pipe")

@@ -39,6 +39,8 @@ _INEFFECTIVE = {
 
 #: The most characters of a version, device or precision.
 _LONGEST_WORD = 100
+#: The most bytes of a recipe that is in a file of its own.
+_LONGEST_TEXT = 1_000_000
 
 _XMP_NAMESPACE = "urn:stylize:"
 _XMP_TEMPLATE = (
@@ -169,14 +171,19 @@ class Recipe:
             and all(self.digests[key] == digests[key] for key in compared)
         )
 
-    def differences(self, other: "Recipe") -> list[str]:
-        """Describe in words how `other` differs from this recipe, apart from its options."""
+    def differences(self, other: "Recipe", enlarged: bool = False) -> list[str]:
+        """Describe in words how `other` differs from this recipe, apart from its options.
+
+        Args:
+            other: the recipe of another picture.
+            enlarged: whether that picture enlarges the one with this recipe.
+        """
         messages = []
         if not self.complete:
             messages.append("its picture was interrupted; this one is painted to the end")
         names = {"content": "the photo", "styles": "the paintings", "masks": "the masks"}
         names |= {"init": "the --init picture", "weights": "the weights"}
-        if "enlarge" in self.digests:  # otherwise this picture may be the one that is enlarged
+        if not enlarged:
             names["enlarge"] = "the --enlarge picture"
         for key, name in names.items():
             if self.digests.get(key) != other.digests.get(key):
@@ -207,6 +214,9 @@ def _recorded_options(options: Options) -> dict[str, Any]:
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """Read the recipe of a picture.
+
+    Args:
+        path: of the picture, or of a file with what `--show-recipe` printed.
 
     Raises:
         PictureError: there is no such picture, or stylize did not make it, or its recipe is
@@ -300,9 +310,13 @@ def _read_text(name: str) -> str:
         with (
             warnings_silenced(),  # no pixels are read, so that their number is harmless
             open_regular(name) as file,
-            Image.open(file, formats=WRITABLE) as image,
         ):
-            chunk, xmp = image.info.get(KEY), image.info.get("xmp")
+            if file.read(1) == b"{":
+                file.seek(0)
+                return file.read(_LONGEST_TEXT).decode()
+            file.seek(0)
+            with Image.open(file, formats=WRITABLE) as image:
+                chunk, xmp = image.info.get(KEY), image.info.get("xmp")
     except UnidentifiedImageError as error:
         raise PictureError(f"{name}: not a picture in a format that stylize writes") from error
     except Exception as error:  # Pillow's readers raise many kinds of errors for damaged files

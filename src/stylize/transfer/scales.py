@@ -202,7 +202,7 @@ def scales_beyond(size: tuple[int, int], scales: list[Scale], name: str) -> list
     if not left:
         least = ceil(LEAST_GROWTH * max(size)) + 1
         raise OptionError(
-            f"--enlarge {name}: {result[0]} x {result[1]} pixels are hardly more than the"
-            f" {size[0]} x {size[1]} that it has; the longer side needs {least}"
+            f"--enlarge {name}: {result[0]} x {result[1]} pixels are not larger, or hardly,"
+            f" than the {size[0]} x {size[1]} that it has; the longer side needs {least}"
         )
     return left
