@@ -136,6 +136,22 @@ def test_what_is_no_picture_is_told_what_one_is(given: Any, message: str, painti
     assert str(error.value) == f"content picture: {message}"
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "20000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_openmps_threads_soon_sleep_unless_the_user_says_otherwise(
+    given: dict[str, str], expected: str
+) -> None:
+    code = (
+        "import os, sys, stylize; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+    )
+    kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, env={**kept, **given}, capture_output=True, check=True).stdout
+    assert printed.decode().split() == [expected, "False"]
+
+
 def test_a_preset_is_given_when_a_stylizer_is_made(stylizer: Stylizer, photo: str) -> None:
     wrong: dict[str, Any] = {"preset": "paper"}
     with pytest.raises(OptionError, match=r"^preset: is given when the Stylizer is made"):

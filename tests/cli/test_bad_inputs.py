@@ -50,6 +50,7 @@ def folder(
     Path("a photo.jpg").write_bytes(picture_files["photo.jpg"])
     Path("-c.jpg").write_bytes(picture_files["photo.jpg"])
     Path("film.gif").write_bytes(b"GIF89a")
+    Path("page.html").write_text("<!DOCTYPE html><title>My page</title>")
     Path("folder").mkdir()
     Path("folder.png").mkdir()
     if sys.platform != "win32":
@@ -120,6 +121,14 @@ BAD: list[tuple[str, int, str]] = [
     ("{p} -s 16", 3, "photo.jpg: the result would have 16 x 11 pixels"),
     ("{p} --init -", 2, "--init: cannot come from standard input"),
     ("{p} --init none.png", 3, "none.png: no such file"),
+    ("{p} --init photo", 3, "--init photo: no such file, and none of faint, noise, content, style"),
+    ("{p} --trace run.csv", 2, "--trace run.csv: its lines are JSON; give a name as in run.jsonl"),
+    ("{p} --trace text.jpg", 4, "--trace text.jpg: was not written by stylize; choose another"),
+    ("{p} --trace text.jpg --dry-run", 4, "--trace text.jpg: was not written by stylize"),
+    ("{p} --timelapse film.gif", 4, "--timelapse film.gif: was not written by stylize; choose"),
+    ("{p} --report page.html", 4, "--report page.html: was not written by stylize; choose"),
+    ("{p} --report page.html --dry-run", 4, "--report page.html: was not written by stylize"),
+    ("photo.jpg painting.png -o text.jpg/out.png", 4, "text.jpg is not a folder"),
     ("photo.jpg painting.png -o out.gif", 4, "out.gif: unknown suffix '.gif'"),
     ("photo.jpg painting.png -o out.gif", 4, "; a film is made by --timelapse"),
     ("photo.jpg painting.png -o film.gif", 4, "film.gif: unknown suffix '.gif'"),

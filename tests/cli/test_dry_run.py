@@ -1,6 +1,7 @@
 """`--dry-run`: what it prints and estimates, and that it paints and writes nothing."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,18 @@ def test_a_mask_is_checked_the_way_round_in_which_it_is_used(run_on_folders: Any
     refused = run_on_folders(*args, "black.png")
     assert refused.exit_code == 3
     assert "black.png: is black all over" in refused.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_seen(
+    run_on_folders: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("out").mkdir()
+    out, access = os.path.realpath("out"), os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != out and access(path, mode))
+    for output in ("out", "out/new"):
+        planned = run_on_folders("photos", "styles/x.png", "-o", output, "--dry-run")
+        assert planned.exit_code == 123
+        assert f"{out} cannot be written to" in planned.stdout
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,22 @@ def test_snapshots_and_a_timelapse_are_written(
         assert getattr(shown, "n_frames", 1) == 7
 
 
+@pytest.mark.parametrize("suffix", film.SIDES)
+def test_a_film_a_trace_and_a_page_replace_their_like_and_on_request_all(
+    suffix: str, run: Any
+) -> None:
+    besides = ["--timelapse", f"b{suffix}", "--trace", "b.jsonl", "--report", "b.html"]
+    args = ["PHOTO", "PAINTING", "-o", "a.png", "-s", "64", *besides]
+    for _ in range(2):
+        assert run(*args).exit_code == 0
+    for path in besides[1::2]:
+        Path(path).write_text("Dear diary")
+        assert run(*args).exit_code == 4
+        assert Path(path).read_text() == "Dear diary"
+        assert run(*args, "--existing", "replace").exit_code == 0
+        assert "Dear diary" not in Path(path).read_text(errors="replace")
+
+
 @pytest.mark.parametrize("failing", ["film", "snapshots"])
 def test_the_picture_is_written_although_the_film_or_a_snapshot_fails(
     failing: str, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

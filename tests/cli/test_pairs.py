@@ -22,6 +22,24 @@ def test_pairs_come_from_a_file_or_from_standard_input(place: str, run_on_folder
     assert files_in("out") == ["a-x.png", "b-y.png"]
 
 
+@pytest.mark.parametrize(
+    "text", [f"\ufeff{LIST}", f"# mine\n{LIST}#\n", LIST.replace("\n", "\r\n")]
+)
+def test_a_list_may_have_comments_a_mark_and_ends_of_lines_of_windows(
+    text: str, run_on_folders: Any
+) -> None:
+    Path("list.tsv").write_bytes(text.encode())
+    assert run_on_folders("--pairs", "list.tsv", "-o", "out").exit_code == 0
+    assert files_in("out") == ["a-x.png", "b-y.png"]
+
+
+def test_a_photo_may_have_a_name_that_begins_like_a_comment(run_on_folders: Any) -> None:
+    Image.new("RGB", (40, 30), "red").save("#1.png")
+    Path("list.tsv").write_text("#1.png\tstyles/x.png\n")
+    assert run_on_folders("--pairs", "list.tsv", "-o", "out").exit_code == 0
+    assert files_in("out") == ["#1-x.png"]
+
+
 def test_several_paintings_on_a_line_are_taken_in_turn_or_mixed(run_on_folders: Any) -> None:
     Path("list.tsv").write_text("photos/a.png\tstyles/x.png\tstyles/y.png\n")
     assert run_on_folders("--pairs", "list.tsv", "-o", "out").exit_code == 0
@@ -37,6 +55,7 @@ def test_several_paintings_on_a_line_are_taken_in_turn_or_mixed(run_on_folders: 
         ("photos/a.png", "-o out", "--pairs list.tsv, line 1: give a photo and a painting"),
         (LIST + "x\t\n", "-o out", "line 4: give a photo"),
         ("\n", "-o out", "list.tsv lists no pairs"),
+        ("a\0.png\tx.png\n", "-o out", "list.tsv, line 1: contains a NUL character; give UTF-8"),
         (LIST, "photos styles -o out", "--pairs: its file names photos and paintings; leave"),
         (LIST, "", "give a name for the result (-o)"),
         (LIST, "-o a.png", "-o a.png: is one file; name a folder"),

@@ -259,6 +259,10 @@ def test_options_of_the_command_are_not_fields(name: str) -> None:
         Options(**{name: "skip"})  # type: ignore[arg-type]
 
 
+def test_shares_of_a_blend_may_be_an_array() -> None:
+    assert Options(blend=np.array([0.5, 0.25])) == Options(blend="0.5,0.25")
+
+
 def test_shares_of_a_blend_add_up_to_one() -> None:
     assert Options().style_shares(1) == [1.0]
     assert Options(blend="equal").style_shares(4) == [0.25] * 4

@@ -59,7 +59,10 @@ def test_a_recipe_in_a_file_can_be_read_again(
     written = Recipe.of(options, **FACTS)
     save(result_with(written, channels), tmp_path / f"a{suffix}", options)
     assert recipe.read_recipe(tmp_path / f"a{suffix}") == written
-    assert json.loads(recipe.show_recipe(tmp_path / f"a{suffix}"))["options"]["style_weight"] == 1.5
+    shown = recipe.show_recipe(tmp_path / f"a{suffix}")
+    assert json.loads(shown)["options"]["style_weight"] == 1.5
+    (tmp_path / "a.json").write_text(shown)
+    assert recipe.read_recipe(tmp_path / "a.json") == written
     save(result_with(None, channels), tmp_path / f"b{suffix}", options)
     with pytest.raises(PictureError, match=rf"b\{suffix}: carries no recipe"):
         recipe.read_recipe(tmp_path / f"b{suffix}")
@@ -181,6 +184,11 @@ def test_differences_from_a_recipe_are_described() -> None:
         "the paintings: not the same as in the recipe",
         "torch: 2.15.0 in the recipe, 3.0 here",
     ]
+    first, second = (
+        replace(recorded, digests={**recorded.digests, "enlarge": digest}) for digest in "ab"
+    )
+    assert first.differences(second) == ["the --enlarge picture: not the same as in the recipe"]
+    assert first.differences(second, enlarged=True) == [], "what is enlarged was enlarged itself"
     assert "interrupted" in replace(recorded, complete=False).differences(recorded)[0]
 
 

@@ -117,7 +117,7 @@ class Job:
                 "style": style_pictures[0],
             }[options.init]
         else:
-            start = load_picture(find(options.init))
+            start = _load_start(find(options.init))
             digests["init"] = start.digest
         if smaller:
             digests["enlarge"] = smaller.digest
@@ -156,6 +156,17 @@ class Job:
     def size(self) -> tuple[int, int]:
         """Width and height of the result."""
         return self.scales[-1].size
+
+
+def _load_start(source: Source) -> Picture:
+    """The picture to start from; a word that is none of `STARTS` is answered with them."""
+    try:
+        return load_picture(source)
+    except PictureError as error:
+        name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
+        if not name or os.path.splitext(name)[1] or os.path.lexists(name):
+            raise
+        raise PictureError(f"--init {error}, and none of {', '.join(STARTS)}") from error
 
 
 def layer_factors(options: Options) -> tuple[dict[str, float], dict[str, float]]:
