@@ -132,7 +132,7 @@ def make_objective(
     job: Any = SimpleNamespace(
         options=options, content_layers=content_layers, style_layers=style_layers
     )
-    return Objective.build(Targets(vgg, job, content, regions))
+    return Objective.build(Targets(vgg, job, (0, 0), content, regions))
 
 
 @pytest.fixture(scope="session")

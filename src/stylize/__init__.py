@@ -51,7 +51,7 @@ __all__ = [
 
 #: Rounds of a loop, well under a millisecond in all, in which OpenMP's threads wait for work before
 #: they sleep. By default they wait for milliseconds, and keep a processor from NNPACK's threads, or
-#: from other programs: two runs at once would take ten times as long.
+#: from other programs: two runs at once may take five times as long.
 SPINS = 20_000
 # Read when torch is loaded, which is later; processes that are started inherit it.
 if "OMP_WAIT_POLICY" not in os.environ:

@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylize import STOP, OptionError, Options, PictureError, Step, Stylizer, stylize
+from stylize import (
+    STOP,
+    OptionError,
+    Options,
+    OutputError,
+    PictureError,
+    Step,
+    Stylizer,
+    stylize,
+)
 
 #: Layers that are computed at once, and few iterations.
 FAST: dict[str, Any] = {
@@ -156,6 +165,16 @@ def test_a_preset_is_given_when_a_stylizer_is_made(stylizer: Stylizer, photo: st
     wrong: dict[str, Any] = {"preset": "paper"}
     with pytest.raises(OptionError, match=r"^preset: is given when the Stylizer is made"):
         stylizer(photo, photo, **wrong)
+
+
+def test_no_mask_may_be_said(stylizer: Stylizer, photo: str, painting: str) -> None:
+    nowhere: dict[str, Any] = {"mask": None}
+    assert stylizer(photo, painting, **nowhere, **FAST).options.mask == ()
+
+
+def test_a_result_is_not_saved_to_an_open_file(painted: Any) -> None:
+    with pytest.raises(OutputError, match=r"give a path; .* result.encode\('png'\)"):
+        painted.save(io.BytesIO())
 
 
 def test_a_stylizer_shows_its_options() -> None:

@@ -22,23 +22,21 @@ ROOMS = (
 )
 
 
-def measure(room: str) -> tuple[int, float]:
-    """The number of tests that pass in a room, and the seconds that they take with the start."""
+def measure(room: str) -> float:
+    """The seconds that the tests of a room take, with the start."""
     started = time.perf_counter()
     paths = sorted(map(str, TESTS.glob(room)))
     command = [sys.executable, "-m", "pytest", "-q", *paths]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode:
         raise SystemExit(process.stdout)
-    passed = re.findall(r"(\d+) passed", process.stdout)
-    return int(passed[-1]), time.perf_counter() - started
+    return time.perf_counter() - started
 
 
 if __name__ == "__main__":
-    rows = ["| tests | number | seconds |", "|---|---|---|"]
+    rows = ["| tests | seconds |", "|---|---|"]
     for room in ROOMS:
-        number, seconds = measure(room)
-        rows.append(f"| `tests/{room}` | {number} | {seconds:.0f} |")
+        rows.append(f"| `tests/{room}` | {measure(room):.0f} |")
         print(rows[-1], flush=True)
     text = PAGE.read_text(encoding="utf-8")
     table = re.compile(r"^\| tests \|(.*\n)+?(?=\n)", re.M)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from conftest import ROOT, to_tensor
 
-from stylize import Stylizer
+from stylize import OptionError, Stylizer
 from stylize.transfer import objective, terms
 from stylize.transfer.job import Job
+from stylize.transfer.styles import shown_size
 from stylize.transfer.targets import find_targets
 
 ROOM = ROOT / "src" / "stylize" / "transfer"
@@ -43,8 +44,10 @@ def test_the_term_is_minimised_and_reported(added: Any, photo: str, painting: st
 
 def value_at(stylizer: Stylizer, image: torch.Tensor, photo: str, painting: str) -> float:
     """The example's loss at a picture, written out once more."""
-    layers = Job.prepare(stylizer.options, photo, [painting]).style_layers
-    style = stylizer.vgg(to_tensor(painting, (48, 32)), layers)
+    job = Job.prepare(stylizer.options, photo, [painting])
+    layers = job.style_layers
+    shown = shown_size(job, job.styles[0], (48, 32))
+    style = stylizer.vgg(to_tensor(painting, shown), layers)
     ours = stylizer.vgg(image, layers)
     targets = {k: deviation(style[k]) for k in layers}
     losses = [
@@ -76,6 +79,12 @@ def test_its_gradient_is_that_of_its_value(added: Any, photo: str, painting: str
 
     slope = (value(values + step) - value(values - step)) / 2e-3
     assert slope == pytest.approx(length, rel=1e-4)
+
+
+def test_a_term_that_is_there_twice_is_refused(added: Any, photo: str, painting: str) -> None:
+    terms.TERMS.append(type(added.__name__, (added,), {}))  # as by a notebook's cell that ran twice
+    with pytest.raises(OptionError, match=r"^DeviationsTerm is in terms.TERMS twice; remove one$"):
+        Stylizer(size=32, device="cpu")(photo, painting)
 
 
 def test_the_table_lists_the_modules_in_the_order_of_their_imports() -> None:

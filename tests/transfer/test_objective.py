@@ -51,6 +51,7 @@ def test_an_objective_without_a_scaling_is_an_error(kind: Any) -> None:
     targets = Targets(
         vgg,
         job,
+        (2, 2),
         {"relu1_1": Kept(torch.ones(1, 64, 2, 2))},
         [Region({"relu1_1": torch.ones(64, 64)}, {"relu1_1": torch.ones(64)})],
     )

@@ -142,7 +142,7 @@ def _chosen(options: Options | None, preset: str | None, given: Mapping[str, Any
     for name in values.keys() & {"init", "enlarge"}:
         values[name] = _path(values[name], f"{name} picture")
     if "mask" in values:
-        mask = values["mask"]
+        mask = values["mask"] if values["mask"] is not None else ()
         masks = mask if isinstance(mask, (list, tuple)) else [mask]
         values["mask"] = tuple(_path(m, f"mask {place}") for place, m in enumerate(masks, 1))
     if options is None:

@@ -62,13 +62,14 @@ def check_complete(
 
 
 def check_words(arguments: Arguments) -> None:
-    """Check that no word that belongs to something else is taken for one of several paintings.
+    """Check that several paintings for one picture are paintings, and are meant together.
 
     Args:
         arguments: of the command, for one picture.
 
     Raises:
         PictureError: there is no such file; the message guesses what the word belongs to.
+        OptionError: nothing says how to use them together.
     """
     words = [arguments.content, *arguments.styles]
     if len(words) < 3:
@@ -81,6 +82,13 @@ def check_words(arguments: Arguments) -> None:
             elif "=" in word:
                 hint = f"; put --try before it, as in --try {word}"
             raise PictureError(f"{word}: {not_found(word)}{hint}")
+    if not arguments.options.combines_styles:
+        raise OptionError(
+            f"{len(words) - 1} paintings for one picture: --blend equal mixes them, a --mask for"
+            " each uses them side by side, and with a folder as OUTPUT, as in -o painted/, each"
+            " gives a picture of its own; only the first name is the photo: for many photos name"
+            " their folder (photos, not photos/*.jpg)"
+        )
 
 
 def _name_with_spaces(words: Sequence[str], missing: int) -> str:

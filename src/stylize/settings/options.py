@@ -410,10 +410,8 @@ class Options:
             return [1.0] * styles
         if self.blend is None and styles > 1:
             raise OptionError(
-                f"{styles} paintings for one picture: --blend equal mixes them, a --mask for each"
-                " uses them side by side, and with a folder as OUTPUT, as in -o painted/, each"
-                " gives a picture of its own; only the first name is the photo: for many photos"
-                " name their folder (photos, not photos/*.jpg)"
+                f"{styles} paintings for one picture: --blend equal mixes them, and a --mask for"
+                " each uses them side by side"
             )
         if self.blend is None or self.blend == "equal":
             return [1 / styles] * styles

@@ -9,6 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from ..errors import OptionError
 from ..network.vgg import Vgg19
 from .step import Losses
 from .strips import Segment, Strip, segments
@@ -39,7 +40,15 @@ class Objective:
 
     @classmethod
     def build(cls, targets: Targets) -> Self:
-        """The objective of a job at one scale."""
+        """The objective of a job at one scale.
+
+        Raises:
+            OptionError: a term is in `TERMS` twice, as after a notebook's cell was run again.
+        """
+        names = [kind.__name__ for kind in TERMS]
+        for name in names:
+            if names.count(name) > 1:
+                raise OptionError(f"{name} is in terms.TERMS twice; remove one")
         return cls(targets.vgg, [term for kind in TERMS for term in kind.build(targets)])
 
     @torch.no_grad()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from .. import files
+from ..errors import OutputError
 from ..images import encode
 from ..settings.options import Options
 from ..settings.recipe import Recipe
@@ -113,6 +114,8 @@ class Result:
                 inputs, perhaps by another name.
             OutputError: the suffix is unknown, or the file cannot be written.
         """
+        if hasattr(path, "write"):
+            raise OutputError("save: give a path; the bytes of a file are result.encode('png')")
         files.check_not_input(path, self.inputs)
         height, width = self.pixels.shape[:2]
         encode.check_output(path, (width, height), self.options.depth)

@@ -64,12 +64,14 @@ class Targets:
     Attributes:
         vgg: the network.
         job: options, pictures, and the factor of each layer.
+        size: width and height of the picture at this scale, in pixels; `job.size` is the result's.
         content: features of the content image at the content layers.
         regions: which style goes where; none where the style has no weight.
     """
 
     vgg: Vgg19
     job: Job
+    size: tuple[int, int]
     content: Mapping[str, Features]
     regions: Sequence[Region]
 
@@ -109,7 +111,7 @@ def find_targets(vgg: Vgg19, cache: StyleCache, job: Job, size: tuple[int, int])
     """
     content = to_tensor(job.content, size).to(vgg.device)
     features = find_features(vgg, content, job.content_layers)
-    return Targets(vgg, job, features, _regions(vgg, cache, job, content))
+    return Targets(vgg, job, size, features, _regions(vgg, cache, job, content))
 
 
 def _regions(vgg: Vgg19, cache: StyleCache, job: Job, content: Tensor) -> list[Region]:
