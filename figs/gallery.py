@@ -118,7 +118,7 @@ def control() -> None:
             f"--init {start} --content-weight 0.1"
             for start in ("noise", "content", "style", "contents/rocket.jpg")
         ],
-        [f"--preset {name}" for name in PRESETS],
+        [f"--preset {name}" for name, options in PRESETS.items() if options],
     ]
     drawn = []
     for row in rows:

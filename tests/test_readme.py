@@ -56,7 +56,7 @@ def presets_table() -> str:
     for name, options in PRESETS.items():
         shown = (f"{v:g}" if isinstance(v, float) else str(v) for v in options.values())
         typed = " ".join(f"{flag(k)} {v}" for k, v in zip(options, shown, strict=True))
-        rows.append(f"| `{name}` | {PURPOSES[name]} | `{typed}` |")
+        rows.append(f"| `{name}` | {PURPOSES[name]} | {f'`{typed}`' if typed else ''} |")
     return "\n".join(rows) + "\n"
 
 

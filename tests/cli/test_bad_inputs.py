@@ -55,6 +55,7 @@ def folder(
     Path("folder.png").mkdir()
     if sys.platform != "win32":
         Path("link.png").symlink_to("photo.jpg")
+        Path("dangling.png").symlink_to("nowhere.png")
         os.mkfifo("fifo.png")
         with socket.socket(socket.AF_UNIX) as made:
             made.bind("socket.png")
@@ -137,6 +138,7 @@ BAD: list[tuple[str, int, str]] = [
     ("photo.jpg painting.png -o none/out.png", 4, "none; make it first"),
     ("photo.jpg painting.png -o out.png --timelapse folder.png", 4, "unknown suffix"),
     ("photo.jpg painting.png -o out.webp -s 17000", 4, "webp holds 16383 pixels a side"),
+    ("dangling.png painting.png -o out.png", 3, "dangling.png: is a link to no file"),
     ("link.png painting.png -o link.png", 2, "is an input too"),
     (
         "photo.jpg painting.png -o fifo.png",

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from conftest import GIVEN, save_with_recipe
@@ -109,6 +110,7 @@ def test_a_value_in_a_file_is_never_printed_longer_than_a_line(text: str, run: A
         ("STYLE_WEIGHT = 1", "STYLE_WEIGHT: no such option .*mean --style-weight"),
         ("xyz = 1", "xyz: no such option for a file; stylize --help lists them"),
         ("config = 'b.toml'", "config: no such option"),
+        ("try = 'seed=1'", "try: no such option for a file; it is given on the command line"),
         ("[stylize]\nsize = 300", "stylize: no such option"),
         ("style-weight = 1\nstyle_weight = 2", "--style-weight: is set twice"),
         ("size = 8", "--size must be 16 to 65536 pixels, original, fit, .*got 8"),
@@ -235,11 +237,22 @@ def test_options_are_the_same_after_as_toml_and_read(options: Options) -> None:
     assert config.merge([level])[0] == options
 
 
+def test_preset_none_undoes_the_preset_of_a_file() -> None:
+    levels = [
+        {"preset": Given("none", COMMAND_LINE)},
+        {"preset": Given("paper", "a.toml"), "seed": Given(7, "a.toml")},
+    ]
+    assert config.merge(levels)[0] == Options(seed=7)
+
+
 def test_only_unknown_variables_with_the_prefix_cause_a_warning() -> None:
     names = ["PATH", "STYLIZE_SIZE", "STYLIZE_SISE", "STYLIZE_", "STYLIZER_X", "_STYLIZE_COMPLETE"]
-    warnings = config.unknown_variables(names, NAMES)
-    assert [line.split(":")[0] for line in warnings] == ["STYLIZE_", "STYLIZE_SISE"]
+    warnings = config.unknown_variables([*names, "STYLIZE_TRY"], NAMES)
+    assert [line.split(":")[0] for line in warnings] == ["STYLIZE_", "STYLIZE_SISE", "STYLIZE_TRY"]
     assert warnings[1].endswith("; did you mean STYLIZE_SIZE?")
+    assert warnings[2].endswith(
+        ": no such option for a variable; ignored; it is given on the command line"
+    )
     assert "did you mean" not in warnings[0]
 
 
@@ -366,8 +379,10 @@ def test_the_message_for_a_bad_value_names_where_it_was_given(
 
 
 def test_options_that_print_and_exit_work_on_the_command_line_alone() -> None:
-    typed = ["debug", "help", "list_layers", "print_config", "recipe", "show_recipe", "version"]
-    assert not settable(command) & set(typed)
+    typed = sorted(config.TYPED_ONLY)
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    flags = {o.opts[-1].lstrip("-").replace("-", "_"): o.name for o in options}
+    assert {flag for flag, name in flags.items() if name not in settable(command)} == set(typed)
     assert settable(command) >= NAMES
     env = {f"STYLIZE_{name.upper()}": "1" for name in typed}
     result = run("--print-config", **env)

@@ -82,7 +82,8 @@ def check_words(arguments: Arguments) -> None:
             elif "=" in word:
                 hint = f"; put --try before it, as in --try {word}"
             raise PictureError(f"{word}: {not_found(word)}{hint}")
-    if not arguments.options.combines_styles:
+    tried = [trial.options for trial in arguments.trials] or [arguments.options]
+    if not all(options.combines_styles for options in tried):
         raise OptionError(
             f"{len(words) - 1} paintings for one picture: --blend equal mixes them, a --mask for"
             " each uses them side by side, and with a folder as OUTPUT, as in -o painted/, each"

@@ -223,7 +223,8 @@ def _read_bytes(source: "str | os.PathLike[str] | IO[bytes]") -> bytes:
                 size = os.fstat(file.fileno()).st_size
                 data = file.read() if size <= most else b""  # it may be a hole without end
     except FileNotFoundError as error:
-        raise PictureError(not_found(source)) from error
+        is_link = isinstance(source, (str, os.PathLike)) and os.path.islink(source)
+        raise PictureError("is a link to no file" if is_link else not_found(source)) from error
     except IsADirectoryError as error:
         raise PictureError("is a folder; give a picture file") from error
     except files.NotRegularError as error:

@@ -18,6 +18,11 @@ from .presets import PRESETS
 PREFIX = "STYLIZE"
 #: The origins that are neither a file nor a variable.
 COMMAND_LINE, DEFAULT = "command line", "default"
+#: Options, with underscores, that are about one command, and are neither in a file nor a variable.
+TYPED_ONLY = (
+    *("recipe", "try", "pairs", "dry_run", "debug"),
+    *("print_config", "show_recipe", "list_layers", "version", "help"),
+)
 #: The most bytes of a file of options.
 _LONGEST_FILE = 10**6
 #: `as_toml` aligns the origins behind all lines that have at most this many characters.
@@ -58,6 +63,8 @@ def read_file(path: str, names: Collection[str]) -> dict[str, Any]:
         if name not in names:
             meant = option_meant(name, names)
             hint = f"did you mean {meant}?" if meant else "stylize --help lists them"
+            if name in TYPED_ONLY:
+                hint = "it is given on the command line"
             raise OptionError(f"{path}: {shortened(key)}: no such option for a file; {hint}")
         if name in values:
             raise OptionError(f"{path}: {flag(name)}: is set twice")
@@ -105,6 +112,8 @@ def unknown_variables(environment: Iterable[str], names: Collection[str]) -> lis
         if prefix == PREFIX and name.lower() not in names:
             similar = closest(name, names)
             hint = f"; did you mean {PREFIX}_{similar.upper()}?" if similar else ""
+            if name.lower() in TYPED_ONLY:
+                hint = "; it is given on the command line"
             warnings.append(f"{variable}: no such option for a variable; ignored{hint}")
     return warnings
 

@@ -4,6 +4,7 @@ from typing import Any
 
 #: What each preset is for, in a few words; `stylize --help` shows them.
 PURPOSES = {
+    "none": "no preset",
     "glaze": "a thin layer of paint over the photo, in its colours",
     "miniature": "fine strokes and much detail",
     "impasto": "a broad brush, large strokes over simple forms",
@@ -14,6 +15,7 @@ PURPOSES = {
 #: Values by field of `Options`. All but `paper` were chosen by eye on four pairs of content image
 #: and style image.
 PRESETS: dict[str, dict[str, Any]] = {
+    "none": {},  # to be compared with the others, or to undo what a file says
     "glaze": {"strength": 0.7, "color": "match"},
     "miniature": {"style_scale": 0.5, "style_weight": 2.0},
     "impasto": {"style_scale": 1.8, "style_weight": 3.0},
