@@ -275,6 +275,7 @@ def run(out: str, *more: str, code: int = 0) -> Any:
     return result
 
 
+@pytest.mark.slow
 def test_a_node_is_killed_and_all_pictures_are_the_same(
     expected: dict[str, bytes], nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
