@@ -27,6 +27,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import stylize  # noqa: F401  # sets GOMP_SPINCOUNT, which torch reads when it is loaded
+
 ROOT = Path(__file__).parent.parent.parent
 PHOTO = str(ROOT / "contents" / "astronaut.jpg")
 PAINTING = str(ROOT / "styles" / "composition-viii.jpg")

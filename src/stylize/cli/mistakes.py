@@ -24,7 +24,7 @@ def check_complete(
     styles: Sequence[str],
     output: str | None,
     pairs: str | None,
-    size: str | None = None,
+    size: str | None,
 ) -> None:
     """Check that photo, painting and result are named.
 

@@ -121,20 +121,19 @@ def check(task: Task) -> str:
     check_overwrites([task])
     if task.output != "-":
         encode.format_of(task.output)
-    reason = reason_to_skip(task)
-    if not reason and task.output != "-":
+    if reason := reason_to_skip(task):
+        return reason
+    if task.output != "-":
         encode.check_output(task.output, depth=task.options.depth, untyped=task.untyped)
     arguments = task.arguments
-    if not reason and arguments.trace:
+    if arguments.trace:
         check_path(arguments.trace)
         check_replaceable("--trace", arguments.trace, BEGINNING, arguments.existing)
-    if not reason:
-        check_replaceable("--timelapse", arguments.timelapse, MARK, arguments.existing)
-    if not reason and task.arguments.checkpoint:
-        check_named(task.arguments.checkpoint)
-    if not reason:
-        encode.check_recipe(_format(task), foreseen_recipe(task))
-    return reason
+    check_replaceable("--timelapse", arguments.timelapse, MARK, arguments.existing)
+    if arguments.checkpoint:
+        check_named(arguments.checkpoint)
+    encode.check_recipe(_format(task), foreseen_recipe(task))
+    return ""
 
 
 def paint(task: Task, resources: Resources, watch: Watch) -> Outcome:

@@ -183,7 +183,8 @@ class Recipe:
             messages.append("its picture was interrupted; this one is painted to the end")
         names = {"content": "the photo", "styles": "the paintings", "masks": "the masks"}
         names |= {"init": "the --init picture", "weights": "the weights"}
-        if not enlarged:
+        # A picture that enlarges none may be the one that is enlarged, by another path.
+        if "enlarge" in self.digests and not enlarged:
             names["enlarge"] = "the --enlarge picture"
         for key, name in names.items():
             if self.digests.get(key) != other.digests.get(key):
